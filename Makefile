@@ -1,0 +1,67 @@
+# flake: build and install by PGXS.
+#
+#   make                       build for the PostgreSQL of the pg_config in PATH
+#   make PG_CONFIG=/path/...   build for another one
+#   make install               install (may need root)
+#   make installcheck          pg_regress, isolation and TAP tests against a
+#                              running server; ./check needs none and runs more
+#   make bench                 the benchmarks, on a throwaway server
+#   make WERROR=1              every warning is an error (what ./check does)
+#   make with_llvm=no          no bitcode for JIT inlining (done by itself where
+#                              the clang that PostgreSQL was built with is missing)
+
+EXTENSION = flake
+MODULE_big = flake
+PGFILEDESC = "flake - unique 64-bit ids, ordered by time"
+
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+# The install script and, later, the upgrade scripts.
+DATA = $(sort $(wildcard flake--*.sql))
+
+# Every test file stands alone, so the order of their names is as good as any.
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+
+# pg_isolation_regress looks for specs/ and expected/ below its input directory.
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test
+
+TAP_TESTS = 1
+PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+PROVE_FLAGS = -I test/t
+
+# The control file is the one place where the version stands.
+FLAKE_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" flake.control)
+PG_CPPFLAGS = -DFLAKE_VERSION=\"$(FLAKE_VERSION)\"
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+
+# Users' compilers warn about things that ours do not know, and must not fail
+# for it: only the tests turn warnings into errors.  PostgreSQL's own headers are
+# taken as system headers, or theirs would count too.  A function that SQL calls
+# has its arguments from a macro and often needs none.
+ifdef WERROR
+PG_CPPFLAGS += -isystem $(shell $(PG_CONFIG) --includedir-server)
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
+endif
+
+# PostgreSQL's flags are gcc's where it was built with gcc.
+ifneq (,$(findstring clang,$(CC)))
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
+
+# Bitcode needs the very clang that PostgreSQL was built with.
+PG_CLANG := $(shell sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global)
+ifeq (,$(shell command -v $(PG_CLANG)))
+override with_llvm = no
+endif
+
+include $(PGXS)
+
+# PGXS knows no dependencies on headers; the sources are few and quick to build.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) flake.control Makefile
+
+.PHONY: bench
+bench:
+	PG_CONFIG='$(PG_CONFIG)' test/bench/run

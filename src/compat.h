@@ -1,0 +1,166 @@
+/*
+ * compat.h
+ *		Every difference between the PostgreSQL majors that flake meets.
+ *
+ * The only place with version checks.  Each wrapper has a name of our own and
+ * one meaning on all majors, 15 to 19.
+ */
+#ifndef FLAKE_COMPAT_H
+#define FLAKE_COMPAT_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/wait_event.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+#if PG_VERSION_NUM >= 170000
+#include "storage/dsm_registry.h"
+#endif
+
+#if PG_VERSION_NUM < 150000
+#error "flake needs PostgreSQL 15 or later"
+#endif
+
+/*
+ * Report an error in an input function, softly where the caller asks for that
+ * (from 16), and return "result".
+ */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#define FLAKE_SOFT_ERROR(escontext, result, ...) \
+	ereturn(escontext, result, __VA_ARGS__)
+#else
+#define FLAKE_SOFT_ERROR(escontext, result, ...) \
+	do { \
+		(void) (escontext); \
+		ereport(ERROR, __VA_ARGS__); \
+	} while (0)
+#endif
+
+/* 18 lets a module say its name and version */
+#ifdef PG_MODULE_MAGIC_EXT
+#define FLAKE_MODULE_MAGIC(n, v)	PG_MODULE_MAGIC_EXT(.name = n, .version = v)
+#else
+#define FLAKE_MODULE_MAGIC(n, v)	PG_MODULE_MAGIC
+#endif
+
+/* Number of this process among the server's processes, from 0. */
+static inline uint32
+flake_process_number(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return (uint32) MyProcNumber;
+#else
+	return (uint32) MyProc->pgprocno;
+#endif
+}
+
+/* A new kind of lightweight lock, named for this process as well. */
+static inline int
+flake_new_tranche(const char *name)
+{
+#if PG_VERSION_NUM >= 190000
+	return LWLockNewTrancheId(name);
+#else
+	int			tranche = LWLockNewTrancheId();
+
+	LWLockRegisterTranche(tranche, name);
+	return tranche;
+#endif
+}
+
+/* Name a kind of lightweight lock that another process has made. */
+static inline void
+flake_name_tranche(int tranche, const char *name)
+{
+#if PG_VERSION_NUM >= 190000
+	(void) tranche;
+	(void) name;
+#else
+	LWLockRegisterTranche(tranche, name);
+#endif
+}
+
+/* A wait event of that name; before 17 extensions share one. */
+static inline uint32
+flake_wait_event(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	return WaitEventExtensionNew(name);
+#else
+	(void) name;
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* What identifies a relation's file within its database. */
+static inline uint32
+flake_relation_file(Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+	return rel->rd_locator.relNumber;
+#else
+	return rel->rd_node.relNode;
+#endif
+}
+
+#if PG_VERSION_NUM >= 160000
+typedef RelFileLocator FlakeFileLocator;
+#define FlakeRelationLocator(rel)	((rel)->rd_locator)
+#else
+typedef RelFileNode FlakeFileLocator;
+#define FlakeRelationLocator(rel)	((rel)->rd_node)
+#endif
+
+/*
+ * A named piece of shared memory, made on first use and filled by "init".
+ *
+ * From 17 the server keeps a registry for that.  Before, it comes from the
+ * reserve that every server sets aside for late comers.
+ */
+#if PG_VERSION_NUM >= 190000
+static void
+flake_call_init(void *memory, void *init)
+{
+	((void (*) (void *)) init) (memory);
+}
+#endif
+
+static inline void *
+flake_named_memory(const char *name, Size size, void (*init) (void *memory))
+{
+	bool		found;
+
+#if PG_VERSION_NUM >= 190000
+	return GetNamedDSMSegment(name, size, flake_call_init, &found,
+							  (void *) init);
+#elif PG_VERSION_NUM >= 170000
+	return GetNamedDSMSegment(name, size, init, &found);
+#else
+	void	   *memory;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	memory = ShmemInitStruct(name, size, &found);
+	if (!found)
+		init(memory);
+	LWLockRelease(AddinShmemInitLock);
+	return memory;
+#endif
+}
+
+/* Preloaded, before 17: have that memory set aside at server start. */
+#if PG_VERSION_NUM < 170000
+#define FLAKE_REQUESTS_MEMORY
+#endif
+
+#endif							/* FLAKE_COMPAT_H */

@@ -1,0 +1,214 @@
+/*
+ * issue.h
+ *		Taking ids: slots, the layout's tick, and a session's range.
+ *
+ * Vocabulary (see layout.h for the fields of an id):
+ *
+ *	slot		a lane of the server for ids of one layout; one 64-bit atomic
+ *				word holds the last (tick, sequence) taken from it
+ *	layout's tick	the tick that ids are being taken from, one shared word
+ *				beside the slots
+ *	session		what one backend remembers about one layout
+ *	range		the sequence numbers of one tick and slot that belong to one
+ *				session and have not been given out yet
+ *	floor		the earliest tick that an id asked for now may have
+ *	lead		how far an id's time is ahead of the wall clock
+ *	mark		the durable promise that no id after it was issued; mark.h
+ *
+ * The argument why no id is given twice, and why a session's ids increase,
+ * stands at the top of issue.c.
+ */
+#ifndef FLAKE_ISSUE_H
+#define FLAKE_ISSUE_H
+
+#include "postgres.h"
+
+#include "port/atomics.h"
+
+#include "clock.h"
+#include "layout.h"
+
+#define FLAKE_CACHE_LINE		64
+
+/* Beyond the allowed lead a session waits this long before it gives up. */
+#define FLAKE_LEAD_GRACE_US		FLAKE_US_PER_SECOND
+
+/*
+ * One slot, alone on its cache line.  Zero is a valid start: nothing taken.
+ */
+typedef struct FlakeSlot
+{
+	/* last (tick, sequence) taken: tick << sequence bits | sequence */
+	pg_atomic_uint64 word;
+
+	/* numbers taken since the server started; only for reports */
+	pg_atomic_uint64 taken;
+
+	char		pad[FLAKE_CACHE_LINE - 2 * sizeof(pg_atomic_uint64)];
+} FlakeSlot;
+
+StaticAssertDecl(sizeof(FlakeSlot) == FLAKE_CACHE_LINE,
+				 "a slot fills one cache line");
+
+/*
+ * What makes two layouts issue the same ids.  The names of the node's parts
+ * do not matter, so layouts that differ only in them share their slots.
+ */
+typedef struct FlakeGeometry
+{
+	int64		epoch_us;
+	int64		tick_us;
+	uint8		time_bits;
+	uint8		time_shift;
+	uint8		slot_bits;
+	uint8		slot_shift;
+	uint8		seq_bits;
+	uint8		seq_shift;
+	uint8		unused[2];		/* zero, so that memcmp() compares */
+} FlakeGeometry;
+
+/*
+ * A layout's part of shared memory.  Nothing here is ever given back while
+ * the server runs; everything but the geometry is atomic and needs no lock.
+ */
+typedef struct FlakeSlots
+{
+	FlakeGeometry geometry;		/* constant once published */
+	char		pad1[FLAKE_CACHE_LINE - sizeof(FlakeGeometry)];
+
+	/* the tick that ids are being taken from */
+	pg_atomic_uint64 tick;
+	char		pad2[FLAKE_CACHE_LINE - sizeof(pg_atomic_uint64)];
+
+	/* for reports: sessions that waited, how long, ticks that overflowed */
+	pg_atomic_uint64 waits;
+	pg_atomic_uint64 waited_us;
+	pg_atomic_uint64 overflows;
+	char		pad3[FLAKE_CACHE_LINE - 3 * sizeof(pg_atomic_uint64)];
+
+	FlakeSlot	slot[FLEXIBLE_ARRAY_MEMBER];	/* 1 << slot bits */
+} FlakeSlots;
+
+/*
+ * What one backend remembers about one layout.
+ */
+typedef struct FlakeSession
+{
+	/*
+	 * The range: everything that the common path reads, on one cache line.
+	 * It may be used while the wall clock is in
+	 * [usable_from_us, usable_from_us + usable_us).
+	 */
+	int64		next_id;		/* the next id to give out */
+	int64		step;			/* from one id to the next */
+	int64		left;			/* ids left in the range */
+	int64		usable_from_us; /* the tick's start less the allowed lead */
+	uint64		usable_us;		/* the allowed lead and the tick */
+
+	/* Order: where in which tick this session is. */
+	int64		last_tick;		/* of the last range; -1: none yet */
+	int64		min_tick;		/* the next range is of this tick or later */
+	uint32		slot;			/* slot reached within last_tick */
+	uint32		want;			/* numbers asked for by the last refill */
+	bool		climbed;		/* left a used-up slot within last_tick */
+	bool		greedy;			/* began last_tick at slot 0: whole slots */
+	uint64		generation;		/* of the words, see flake_generation() */
+
+	/* Set when the session is made, or when the node id changes. */
+	const FlakeLayout *layout;
+	FlakeSlots *slots;
+	uint32		home;			/* this backend's home slot */
+	uint32		nslots;
+	int64		node_bits;		/* the node id at its place in an id */
+} FlakeSession;
+
+/* How asking for a range can end. */
+typedef enum FlakeVerdict
+{
+	FLAKE_GRANTED,
+	FLAKE_CLOCK_BEFORE_EPOCH,
+	FLAKE_PAST_LAST_TICK,
+	FLAKE_CLOCK_BEHIND,			/* by more than is allowed */
+} FlakeVerdict;
+
+/* What a refusal was about, for the error message. */
+typedef struct FlakeRefusal
+{
+	int64		now_us;			/* the clock reading that was refused */
+	int64		behind_us;		/* FLAKE_CLOCK_BEHIND: the lead needed */
+	int64		allowed_us;		/* FLAKE_CLOCK_BEHIND: the lead allowed */
+} FlakeRefusal;
+
+extern void flake_slots_init(FlakeSlots *slots, const FlakeGeometry *geometry);
+extern void flake_slots_reset(FlakeSlots *slots, int64 now_us);
+extern void flake_session_init(FlakeSession *session,
+							   const FlakeLayout *layout, FlakeSlots *slots,
+							   uint32 home, int64 node);
+extern void flake_session_set_node(FlakeSession *session, int64 node);
+extern FlakeVerdict flake_session_refill(FlakeSession *session, int64 need,
+										 FlakeRefusal *refusal);
+extern void flake_layout_geometry(const FlakeLayout *layout,
+								  FlakeGeometry *geometry);
+
+/*
+ * What the issuing code asks of its surroundings: session.c and mark.c in
+ * the server, the simulation's own in test/sim.
+ */
+
+/* Time after which ids of this database begin, from its start mark. */
+extern int64 flake_mark_start_us(void);
+
+/*
+ * Is every id before "until_us" covered by the durable mark?  True: yes.
+ * False: it is now, or things changed, but time has passed; look again.
+ */
+extern bool flake_mark_covers(int64 until_us);
+
+/* Changes whenever the slots' words were brought back to the clock. */
+extern uint64 flake_generation(void);
+
+/* The lead that is allowed at the moment, before the layout's two ticks. */
+extern int64 flake_allowed_lead_us(void);
+
+/* Sleep about so long; a cancelled query or a terminated backend leaves. */
+extern void flake_wait_us(int64 us);
+
+/* In the simulation another session may run at each of these points. */
+#ifdef FLAKE_SIMULATION
+extern void flake_sim_point(void);
+#define FLAKE_POINT()	flake_sim_point()
+#else
+#define FLAKE_POINT()	((void) 0)
+#endif
+
+/* Can the range be used at this reading of the wall clock? */
+static inline bool
+flake_session_usable(const FlakeSession *session, int64 now_us)
+{
+	return session->left > 0 &&
+		(uint64) now_us - (uint64) session->usable_from_us < session->usable_us;
+}
+
+/*
+ * The common path: the next id of the range, if it has one for this moment.
+ */
+static inline bool
+flake_session_next(FlakeSession *session, int64 *id)
+{
+	if (unlikely(!flake_session_usable(session, flake_clock_us())))
+		return false;
+
+	*id = session->next_id;
+	session->next_id += session->step;
+	session->left--;
+	return true;
+}
+
+/* Empty the range; the numbers in it are lost, the order is kept. */
+static inline void
+flake_session_forget_range(FlakeSession *session)
+{
+	session->left = 0;
+}
+
+#endif							/* FLAKE_ISSUE_H */
