@@ -1,0 +1,214 @@
+-- The type flake_layout: text and binary form, rules, presets, equality, and
+-- flake_layout_info.
+CREATE EXTENSION flake;
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+SET intervalstyle = 'postgres';
+\pset null '(null)'
+
+-- What a statement's error says; what is not said is not shown.
+CREATE FUNCTION error_of(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text;
+	message text;
+	detail text;
+	hint text;
+BEGIN
+	EXECUTE command;
+	RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n', state || ': ' || message, nullif(detail, ''), nullif(hint, ''));
+END $$;
+
+--
+-- Presets: output is always the full form, and reads back as the same layout.
+--
+CREATE TABLE preset (place int, name text, layout flake_layout);
+INSERT INTO preset
+	SELECT place, name, name::flake_layout
+	FROM unnest(ARRAY['flake', 'classic', 'js', 'wide',
+		'timeshard', 'easyflake', 'snowfall', 'pyflake', 'hazelcast', 'twitter', 'discord',
+		'instagram', 'sonyflake', 'sonyflake2', 'mastodon', 'pgedge', 'pgedge_old', 'pgflake',
+		'tsid', 'cockroachdb']) WITH ORDINALITY AS t (name, place);
+SELECT name, layout FROM preset ORDER BY place;
+SELECT bool_and(layout::text::flake_layout = layout) AS reads_back,
+	bool_and(layout::text::flake_layout::text = layout::text) AS same_text
+FROM preset;
+
+-- A preset's options can be replaced, its fields cannot.
+SELECT 'sonyflake2 tick=1ms'::flake_layout;
+SELECT 'twitter epoch=2020-01-01 tick=2ms'::flake_layout;
+SELECT error_of($$SELECT 'twitter node:3'::flake_layout$$);
+SELECT error_of($$SELECT 'twitter flake'::flake_layout$$);
+
+--
+-- Fields
+--
+SELECT 'time:41 node:8 slot:6 sequence:8'::flake_layout = 'flake' AS defaults;
+-- any white space separates
+SELECT E'\t time:41\n\nnode:8\r\fslot:6 \x0b sequence:8 '::flake_layout = 'flake' AS spaces;
+-- the least, the most, and as many parts as there can be
+SELECT 'time:1'::flake_layout;
+SELECT 'time:63'::flake_layout;
+SELECT 'time:1 slot:31 sequence:31'::flake_layout;
+SELECT 'time:1 sequence:31 node:31'::flake_layout;
+SELECT text::flake_layout::text = text || ' epoch=2025-01-01T00:00:00Z tick=1ms' AS most_and_longest
+FROM (SELECT 'time:32' || string_agg(' ' || rpad('part_' || n || '_', 31, 'x') || ':1', '' ORDER BY n)
+	FROM generate_series(1, 31) AS n) AS t (text);
+-- leading zeros are no matter
+SELECT 'time:041 node:0008'::flake_layout;
+
+\a
+SELECT '<' || text || '>' AS wrong, error_of(format('SELECT %L::flake_layout', text))
+FROM unnest(ARRAY[
+	'', ' ', 'foo', 'Flake', 'flake,', 'node:8 time:41', 'epoch=0', 'epoch=0 time:41',
+	'time:0', 'time:64', 'time:-1', 'time:', 'time:x', 'time:4x', 'time:4.1', 'time: 41', 'time:99999999999999999999',
+	'time', 'time=41', 'time:41 node', 'time:41 :8', 'time:41 Node:8', 'time:41 8:8', 'time:41 _node:8',
+	'time:41 no-de:8', 'time:41 knöten:8', 'time:41 ' || repeat('n', 32) || ':8',
+	'time:41 ' || repeat('ö', 30) || ':8',
+	'time:41 node:0', 'time:41 node:32', 'time:41 slot:0', 'time:41 slot:32', 'time:41 sequence:0',
+	'time:31 sequence:32', 'time:41 time:1', 'time:41 node:8 node:8', 'time:41 slot:3 node:8 slot:3',
+	'time:41 sequence:3 sequence:3', 'time:31 a:16 b:16', 'time:63 node:1', 'time:41 node:10 sequence:13',
+	'time:41 epoch:8', 'time:41 tick:8', 'time:41 epoch=0 node:8', 'time:41 color=red', 'time:41 =',
+	'time:41 epoch=0 epoch=0', 'time:41 tick=1s tick=1s'
+]) AS text;
+\a
+
+--
+-- Options
+--
+SELECT text, (format('time:41 %s', text)::flake_layout)::text
+FROM unnest(ARRAY[
+	'epoch=2025-01-01', 'epoch=1735689600000', 'epoch=0', 'epoch=-0', 'epoch=-1', 'epoch=1969-12-31',
+	'epoch=2024-02-29', 'epoch=2000-02-29', 'epoch=0001-01-01', 'epoch=-62135596800000',
+	'epoch=9999-12-31T23:59:59.999999Z', 'epoch=253402300799999',
+	'epoch=2025-01-01T00:00Z', 'epoch=2025-01-01T12:34:56Z', 'epoch=2025-01-01T12:34:56.5Z',
+	'epoch=2025-01-01T12:34:56.000010Z', 'epoch=1969-12-31T23:59:59.999999Z',
+	'epoch=2025-01-01T00:00:00+14', 'epoch=2025-01-01T00:00:00-05:30', 'epoch=2024-12-31T23:30:00-00:30',
+	'epoch=0001-01-01T01:00:00+01:00', 'epoch=1900-03-01',
+	'tick=1us', 'tick=999us', 'tick=1000us', 'tick=1ms', 'tick=1500us', 'tick=1000ms', 'tick=1500ms', 'tick=60s',
+	'tick=86400s', 'tick=86400000000us', 'tick=10ms epoch=0', 'epoch=0 tick=10ms'
+]) AS text;
+
+\a
+SELECT '<' || text || '>' AS wrong, error_of(format('SELECT %L::flake_layout', 'time:41 ' || text))
+FROM unnest(ARRAY[
+	'epoch=', 'epoch=-', 'epoch=x', 'epoch=1.5', 'epoch=+1', 'epoch=2025-1-1', 'epoch=2025-01', 'epoch=2025-13-01',
+	'epoch=2025-00-01', 'epoch=2025-01-00', 'epoch=2025-01-32', 'epoch=2025-02-29', 'epoch=1900-02-29',
+	'epoch=0000-12-31', 'epoch=10000-01-01', 'epoch=-62135596800001', 'epoch=253402300800000',
+	'epoch=-9223372036854775808', 'epoch=99999999999999999999999', 'epoch=2025-01-01T', 'epoch=2025-01-01T00',
+	'epoch=2025-01-01T00:00:00', 'epoch=2025-01-01 00:00:00Z', 'epoch=2025-01-01T24:00:00Z',
+	'epoch=2025-01-01T00:60:00Z', 'epoch=2025-01-01T00:00:60Z', 'epoch=2025-01-01T00:00:00.Z',
+	'epoch=2025-01-01T00:00:00.1234567Z', 'epoch=2025-01-01T00:00:00+24:00', 'epoch=2025-01-01T00:00:00+1',
+	'epoch=2025-01-01T00:00:00+01:60', 'epoch=2025-01-01T00:00:00Zz', 'epoch=2025-01-01T00:00:00CET',
+	'epoch=0001-01-01T00:59:59+01:00', 'epoch=9999-12-31T23:59:59.999999-00:01',
+	'tick=', 'tick=ms', 'tick=1', 'tick=0ms', 'tick=-1ms', 'tick=1.5ms', 'tick=1m', 'tick=1MS', 'tick=1 ms',
+	'tick=86401s', 'tick=86400000001us', 'tick=99999999999999999999s'
+]) AS text;
+\a
+
+--
+-- Casts, comparison, hashing
+--
+CREATE TABLE t (layout flake_layout);
+SELECT error_of($$INSERT INTO t SELECT 'flake'::text$$);
+INSERT INTO t VALUES ('flake');
+INSERT INTO t SELECT 'classic'::text::flake_layout;
+CREATE TEMP TABLE texts (layout text);
+INSERT INTO texts SELECT layout FROM t;
+SELECT * FROM texts ORDER BY 1;
+
+SELECT 'flake'::flake_layout = 'classic' AS equal, 'flake'::flake_layout <> 'classic' AS different,
+	'flake'::flake_layout = NULL AS unknown;
+-- the names of a node's parts are part of a layout
+SELECT 'time:41 a:8'::flake_layout = 'time:41 b:8' AS equal;
+
+INSERT INTO t SELECT layout FROM preset;
+INSERT INTO t VALUES (NULL);
+SELECT count(DISTINCT layout::text), count(*) FILTER (WHERE layout IS NULL) AS nulls FROM t;
+SET enable_sort = off;
+EXPLAIN (COSTS OFF) SELECT layout, count(*) FROM t GROUP BY layout;
+SELECT count(*) AS groups, max(n) FROM (SELECT count(*) AS n FROM t GROUP BY layout) AS g;
+RESET enable_sort;
+SET enable_mergejoin = off;
+SET enable_nestloop = off;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM t JOIN preset USING (layout);
+SELECT count(*) FROM t JOIN preset USING (layout);
+RESET enable_mergejoin;
+RESET enable_nestloop;
+CREATE INDEX preset_layout ON preset USING hash (layout);
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+EXPLAIN (COSTS OFF) SELECT name FROM preset WHERE layout = 'twitter';
+SELECT name FROM preset WHERE layout = 'twitter';
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+CREATE TABLE hashed (layout flake_layout) PARTITION BY HASH (layout);
+CREATE TABLE hashed_0 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE hashed_1 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO hashed SELECT layout FROM preset;
+SELECT count(*) FROM hashed JOIN preset USING (layout);
+SELECT flake_layout_hash('flake') = flake_layout_hash('time:41 node:8 slot:6 sequence:8') AS same,
+	flake_layout_hash('flake') <> flake_layout_hash('classic') AS other,
+	flake_layout_hash_extended('flake', 0) <> flake_layout_hash_extended('flake', 1) AS seeded,
+	flake_layout_hash_extended('flake', 0) & 4294967295 = flake_layout_hash('flake')::bigint & 4294967295 AS low_bits;
+SELECT opcname, amvalidate(oid) FROM pg_opclass WHERE opcintype = 'flake_layout'::regtype;
+
+--
+-- Binary form
+--
+SELECT convert_from(flake_layout_send('classic'), 'UTF8') = 'classic'::flake_layout::text AS is_text;
+\getenv builddir PG_ABS_BUILDDIR
+\set copy '\\copy (SELECT layout FROM preset) TO ''' :builddir '/results/layout.bin'' (FORMAT binary)'
+:copy
+CREATE TABLE copied (layout flake_layout);
+\set copy '\\copy copied FROM ''' :builddir '/results/layout.bin'' (FORMAT binary)'
+:copy
+SELECT count(*) AS both FROM copied JOIN preset USING (layout);
+\set copy '\\copy (SELECT ''flake,''::text) TO ''' :builddir '/results/layout.bin'' (FORMAT binary)'
+:copy
+\set VERBOSITY sqlstate
+\set copy '\\copy copied FROM ''' :builddir '/results/layout.bin'' (FORMAT binary)'
+:copy
+\set VERBOSITY default
+
+-- Where PostgreSQL has soft errors (16), a wrong text is one.
+DO $$
+DECLARE
+	valid boolean = false;
+BEGIN
+	IF to_regproc('pg_input_is_valid') IS NOT NULL THEN
+		EXECUTE 'SELECT pg_input_is_valid(''foo'', ''flake_layout'')' INTO valid;
+	END IF;
+	RAISE NOTICE '%', valid;
+END $$;
+
+--
+-- What a layout can do
+--
+SELECT name, i.*
+FROM preset, flake_layout_info(layout) AS i
+ORDER BY place;
+-- the ends
+\x on
+SELECT * FROM flake_layout_info('time:1');
+SELECT * FROM flake_layout_info('time:63 tick=1us epoch=0001-01-01');
+SELECT * FROM flake_layout_info('time:32 node:31 tick=86400s epoch=9999-12-31T23:59:59.999999Z');
+SELECT * FROM flake_layout_info('time:1 slot:31 sequence:31 tick=1us');
+SELECT * FROM flake_layout_info('time:53 tick=7s');
+SELECT * FROM flake_layout_info(NULL);
+\x off
+-- the last timestamp is told as long as the type can hold it
+SELECT last_timestamp FROM flake_layout_info('time:63 tick=1us epoch=1970-01-01');
+SELECT last_timestamp FROM flake_layout_info('time:48 tick=32769us epoch=1970-01-01');
+-- what a generator can use
+SELECT text, (flake_layout_info(text::flake_layout)).for_generator
+FROM unnest(ARRAY['time:41 node:22', 'time:40 node:23', 'time:30 a:11 b:11', 'time:30 a:11 b:12', 'time:41 slot:12',
+	'time:41 slot:13', 'time:41 slot:3 sequence:3', 'time:41 sequence:3 slot:3', 'time:41 slot:3 node:3 sequence:3',
+	'time:41 slot:3 sequence:3 node:3', 'time:41 slot:3 node:3']) AS text;
+
+DROP TABLE preset, t, texts, hashed, copied;
+DROP FUNCTION error_of;
+DROP EXTENSION flake;
