@@ -28,7 +28,6 @@ ISOLATION_OPTS = --inputdir=test
 
 TAP_TESTS = 1
 PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
-PROVE_FLAGS = -I test/t
 
 # The control file is the one place where the version stands.
 FLAKE_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" flake.control)
@@ -58,6 +57,9 @@ override with_llvm = no
 endif
 
 include $(PGXS)
+
+# After PGXS, which empties it: the tests' own modules.
+PROVE_FLAGS += -I test/t
 
 # PGXS knows no dependencies on headers; the sources are few and quick to build.
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) flake.control Makefile

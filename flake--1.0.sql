@@ -125,7 +125,7 @@ CREATE FUNCTION flake_parse(id bigint,
 	OUT sequence integer)
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_parse(bigint) IS
-	'an id taken apart: when its tick began, that time in milliseconds since 1970 (rounded down), its tick (counted from the epoch), node id (parts put together), slot and sequence (null: the layout has none), by the layout of the generator "default"; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
+	'an id taken apart: when its tick began, that time in milliseconds since 1970 (rounded down), its tick (counted from the epoch), node id (parts put together), slot and sequence (0 for what the layout does not have), by the layout of the generator "default"; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
 
 CREATE FUNCTION flake_parse(id bigint, layout flake_layout,
 	OUT id bigint,
@@ -137,7 +137,7 @@ CREATE FUNCTION flake_parse(id bigint, layout flake_layout,
 	OUT sequence integer)
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_parse(bigint, flake_layout) IS
-	'an id taken apart: when its tick began, that time in milliseconds since 1970 (rounded down), its tick (counted from the epoch), node id (parts put together), slot and sequence (null: the layout has none); errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
+	'an id taken apart: when its tick began, that time in milliseconds since 1970 (rounded down), its tick (counted from the epoch), node id (parts put together), slot and sequence (0 for what the layout does not have); errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
 
 CREATE FUNCTION flake_timestamp(id bigint)
 	RETURNS timestamptz
@@ -167,37 +167,37 @@ CREATE FUNCTION flake_node_id(id bigint)
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_node_id(bigint) IS
-	'node id in an id, its parts put together with the most significant first; null if the layout has no node, by the layout of the generator "default"; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
+	'node id in an id, its parts put together with the most significant first; 0 if the layout has no node, by the layout of the generator "default"; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
 
 CREATE FUNCTION flake_node_id(id bigint, layout flake_layout)
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_node_id(bigint, flake_layout) IS
-	'node id in an id, its parts put together with the most significant first; null if the layout has no node; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
+	'node id in an id, its parts put together with the most significant first; 0 if the layout has no node; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
 
 CREATE FUNCTION flake_slot(id bigint)
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_slot(bigint) IS
-	'slot in an id; null if the layout has none, by the layout of the generator "default"; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
+	'slot in an id; 0 if the layout has none, by the layout of the generator "default"; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
 
 CREATE FUNCTION flake_slot(id bigint, layout flake_layout)
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_slot(bigint, flake_layout) IS
-	'slot in an id; null if the layout has none; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
+	'slot in an id; 0 if the layout has none; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
 
 CREATE FUNCTION flake_sequence(id bigint)
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_sequence(bigint) IS
-	'number in an id within its tick (and slot); null if the layout has none, by the layout of the generator "default"; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
+	'number in an id within its tick (and slot); 0 if the layout has none, by the layout of the generator "default"; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
 
 CREATE FUNCTION flake_sequence(id bigint, layout flake_layout)
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_sequence(bigint, flake_layout) IS
-	'number in an id within its tick (and slot); null if the layout has none; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
+	'number in an id within its tick (and slot); 0 if the layout has none; errors: an id with bits that the layout does not have is 22003, one whose time is beyond timestamptz 22008';
 
 CREATE FUNCTION flake_fields(id bigint, OUT field text, OUT bits integer, OUT value bigint)
 	RETURNS SETOF record

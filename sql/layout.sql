@@ -118,7 +118,7 @@ INSERT INTO t VALUES ('flake');
 INSERT INTO t SELECT 'classic'::text::flake_layout;
 CREATE TEMP TABLE texts (layout text);
 INSERT INTO texts SELECT layout FROM t;
-SELECT * FROM texts ORDER BY 1;
+SELECT * FROM texts ORDER BY layout COLLATE "C";
 
 SELECT 'flake'::flake_layout = 'classic' AS equal, 'flake'::flake_layout <> 'classic' AS different,
 	'flake'::flake_layout = NULL AS unknown;

@@ -24,8 +24,8 @@ END $$;
 
 -- The functions' promises: with a layout immutable, without stable, all strict
 -- and parallel safe.
-SELECT proname, array_agg(provolatile || CASE WHEN proargtypes @> ARRAY['flake_layout'::regtype::oid] THEN ' with' ELSE ' without' END
-		ORDER BY pronargs DESC) AS volatile,
+SELECT proname, string_agg(CASE WHEN 'flake_layout'::regtype = ANY (proargtypes::oid[]) THEN 'with ' ELSE 'without ' END
+		|| provolatile::text, ', ' ORDER BY pronargs DESC) AS volatile,
 	bool_and(proisstrict) AS strict, bool_and(proparallel = 's') AS parallel_safe
 FROM pg_proc
 WHERE proname IN ('flake_parse', 'flake_timestamp', 'flake_unix_ms', 'flake_node_id', 'flake_slot',
@@ -38,7 +38,7 @@ GROUP BY proname ORDER BY proname;
 SELECT * FROM flake_parse(541165879296, 'classic');
 SELECT * FROM flake_parse(541165879296);
 SELECT name, p.* FROM unnest(ARRAY['flake', 'wide', 'hazelcast', 'discord', 'sonyflake', 'mastodon', 'cockroachdb',
-	'time:63', 'time:31 slot:31', 'time:31 sequence:31', 'time:31 node:31']) AS name,
+	'time:63 tick=1us', 'time:31 slot:31', 'time:31 sequence:31', 'time:31 node:31']) AS name,
 	flake_parse(1234567890123456789, name::flake_layout) AS p;
 SELECT flake_timestamp(1234567890123456789, 'twitter'), flake_unix_ms(1234567890123456789, 'twitter'),
 	flake_node_id(1234567890123456789, 'twitter'), flake_slot(1234567890123456789, 'twitter'),
@@ -47,9 +47,9 @@ SELECT * FROM flake_fields(1234567890123456789, 'twitter');
 SELECT * FROM flake_fields(1234567890123456789);
 SELECT * FROM flake_fields(5, 'time:3');
 -- a node's parts need not be side by side
-SELECT flake_node_id(b'10101100'::bigint::bigint, 'time:2 rack:2 sequence:1 slot:1 host:2'),
+SELECT flake_node_id(b'10101110'::bigint, 'time:2 rack:2 sequence:1 slot:1 host:2'),
 	flake_fields(b'10101110'::bigint, 'time:2 rack:2 sequence:1 slot:1 host:2');
--- what a layout does not have is null
+-- what a layout does not have is 0
 SELECT flake_node_id(5, 'mastodon'), flake_slot(5, 'twitter'), flake_sequence(5, 'cockroachdb'),
 	flake_slot(5, 'flake'), flake_sequence(5, 'flake');
 
@@ -125,12 +125,11 @@ FROM generate_series('2025-01-01'::timestamptz, '2094-09-01', '1 day') AS t;
 SELECT l, bool_and(flake_timestamp(lo, l) <= t) AS not_after, bool_and(flake_timestamp(lo, l) = flake_timestamp(hi, l)) AS same,
 	bool_and(flake_timestamp(hi + 1, l) > t) AS next_is, bool_and(lo = 0 OR flake_timestamp(lo - 1, l) < t) AS previous_is,
 	bool_and(flake_min_id(flake_timestamp(lo, l), l) = lo AND flake_max_id(flake_timestamp(lo, l), l) = hi) AS goes_back
-FROM unnest(ARRAY['flake', 'twitter', 'sonyflake', 'cockroachdb', 'time:50 node:3 tick=1us epoch=1950-06-15',
-		'time:30 sequence:33', 'time:40 sequence:20 tick=7s', 'time:20 sequence:20 tick=86400s epoch=1950-06-15']::flake_layout[]) AS l,
+FROM unnest(ARRAY['flake', 'twitter', 'sonyflake', 'cockroachdb', 'time:53 node:3 tick=1us epoch=1950-06-15',
+		'time:40 sequence:20 tick=7s', 'time:20 sequence:20 tick=86400s epoch=1950-06-15']::flake_layout[]) AS l,
 	generate_series('2025-01-01'::timestamptz, '2039-01-01', '10 days 07:11:13.456789') AS t,
 	LATERAL (SELECT flake_min_id(t, l) AS lo, flake_max_id(t, l) AS hi) AS r
-WHERE l NOT IN (SELECT 'time:30 sequence:33'::flake_layout) OR t < '2025-01-13'
-GROUP BY l ORDER BY l::text;
+GROUP BY l ORDER BY l::text COLLATE "C";
 -- beyond both ends, and infinity
 \a
 SELECT error_of(format('SELECT %s(%L, %L)', f, t, l))
@@ -145,7 +144,6 @@ SELECT error_of($$SELECT flake_max_id('infinity')$$);
 -- the message shows times as the session does
 SET timezone = 'Asia/Kolkata';
 SELECT error_of($$SELECT flake_min_id('2024-12-31', 'flake')$$);
-RESET timezone;
 SET timezone = 'UTC';
 \a
 SELECT flake_max_id('2025-01-01 00:00:00.001999', 'time:1') AS last_of_two_ticks;
@@ -211,7 +209,7 @@ EXPLAIN (COSTS OFF) SELECT * FROM measurement
 RESET enable_bitmapscan;
 RESET enable_indexscan;
 RESET enable_indexonlyscan;
--- a bound may also be made of a time that only a session knows
+-- a month that the layout does not have
 SELECT error_of($$CREATE TABLE measurement_early PARTITION OF measurement
 	FOR VALUES FROM (flake_min_id('2024-12-01', 'flake')) TO (flake_min_id('2025-01-01', 'flake'))$$);
 

@@ -6,7 +6,7 @@
  * Each comes twice: with a layout as the second argument, then it depends on
  * its arguments alone and is IMMUTABLE; or without, then the layout is that of
  * the generator "default" and it is STABLE.  A field that the layout does not
- * have is NULL.
+ * have has no bits, so its value is 0; flake_fields() tells what there is.
  *
  * All functions of ids refuse the same ids: those that have bits which the
  * layout does not (22003), and those whose time timestamptz can't hold (22008).
@@ -128,9 +128,6 @@ flake_parse(PG_FUNCTION_ARGS)
 	values[4] = Int32GetDatum((int32) flake_layout_node(layout, checked.id));
 	values[5] = Int32GetDatum((int32) flake_layout_slot(layout, checked.id));
 	values[6] = Int32GetDatum((int32) flake_layout_sequence(layout, checked.id));
-	nulls[4] = layout->node_bits == 0;
-	nulls[5] = layout->slot_bits == 0;
-	nulls[6] = layout->seq_bits == 0;
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(state->tupdesc,
 													  values, nulls)));
@@ -153,8 +150,6 @@ flake_node_id(PG_FUNCTION_ARGS)
 {
 	CheckedId	checked = get_id(fcinfo);
 
-	if (checked.layout->node_bits == 0)
-		PG_RETURN_NULL();
 	PG_RETURN_INT32((int32) flake_layout_node(checked.layout, checked.id));
 }
 
@@ -163,8 +158,6 @@ flake_slot(PG_FUNCTION_ARGS)
 {
 	CheckedId	checked = get_id(fcinfo);
 
-	if (checked.layout->slot_bits == 0)
-		PG_RETURN_NULL();
 	PG_RETURN_INT32((int32) flake_layout_slot(checked.layout, checked.id));
 }
 
@@ -173,8 +166,6 @@ flake_sequence(PG_FUNCTION_ARGS)
 {
 	CheckedId	checked = get_id(fcinfo);
 
-	if (checked.layout->seq_bits == 0)
-		PG_RETURN_NULL();
 	PG_RETURN_INT32((int32) flake_layout_sequence(checked.layout, checked.id));
 }
 

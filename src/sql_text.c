@@ -113,9 +113,10 @@ errdetail_decode(FlakeDecodeError error, const text *value, size_t offset,
 	switch (error)
 	{
 		case FLAKE_DECODE_CHARACTER:
-			return errdetail("Character \"%.*s\" at position %d is no digit of encoding \"%s\".",
+			return errdetail("Character %d, \"%.*s\", is no digit of encoding \"%s\".",
+							 pg_mbstrlen_with_len(str, offset) + 1,
 							 Min(pg_mblen(str + offset), rest), str + offset,
-							 pg_mbstrlen_with_len(str, offset) + 1, name);
+							 name);
 		case FLAKE_DECODE_LENGTH:
 			if (flake_encoding_width(encoding) > 0)
 				return errdetail("In encoding \"%s\", an id has %d characters, not %d.",

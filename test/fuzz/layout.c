@@ -1,0 +1,191 @@
+/*
+ * layout.c
+ *		Fuzz target: the parser of layouts, and the arithmetic of every layout
+ *		that it accepts.
+ *
+ * The input is a layout's text.  Ids and times are derived from it, so that one
+ * input always means the same.
+ */
+#include "fuzz.h"
+
+#include "layout.h"
+
+#define MIN_EPOCH_US	INT64CONST(-62135596800000000)	/* 0001-01-01 */
+#define MAX_EPOCH_US	INT64CONST(253402300799999999)	/* 9999-12-31 */
+
+/* splitmix64: well-spread numbers from a seed. */
+static uint64
+next_random(uint64 *state)
+{
+	uint64		z = (*state += UINT64CONST(0x9E3779B97F4A7C15));
+
+	z = (z ^ (z >> 30)) * UINT64CONST(0xBF58476D1CE4E5B9);
+	z = (z ^ (z >> 27)) * UINT64CONST(0x94D049BB133111EB);
+	return z ^ (z >> 31);
+}
+
+/* Of any size, and often at an end of what an int64 holds. */
+static int64
+random_int64(uint64 *state)
+{
+	uint64		r = next_random(state);
+	int64		small = (int64) (next_random(state) >> (r % 64));
+
+	switch (r >> 61)
+	{
+		case 0:
+			return PG_INT64_MIN + (small & 0xFF);
+		case 1:
+			return PG_INT64_MAX - (small & 0xFF);
+		case 2:
+			return -(small & PG_INT64_MAX);
+		default:
+			return small;
+	}
+}
+
+static void
+check_error(const FlakeLayoutError *error)
+{
+	REQUIRE(memchr(error->message, '\0', sizeof(error->message)) != NULL);
+	REQUIRE(memchr(error->detail, '\0', sizeof(error->detail)) != NULL);
+	REQUIRE(memchr(error->hint, '\0', sizeof(error->hint)) != NULL);
+	REQUIRE(error->message[0] != '\0');
+}
+
+/* What must hold of every layout, whatever made it. */
+static void
+check_rules(const FlakeLayout *layout)
+{
+	int			bits = 0;
+	int			node_bits = 0;
+
+	REQUIRE(layout->nfields >= 1 && layout->nfields <= FLAKE_MAX_FIELDS);
+	REQUIRE(layout->fields[0].kind == FLAKE_FIELD_TIME);
+	REQUIRE(layout->epoch_us >= MIN_EPOCH_US && layout->epoch_us <= MAX_EPOCH_US);
+	REQUIRE(layout->tick_us >= 1 && layout->tick_us <= FLAKE_MAX_TICK_US);
+
+	for (int i = layout->nfields - 1; i >= 0; i--)
+	{
+		const FlakeField *field = &layout->fields[i];
+
+		REQUIRE(field->bits >= 1 && field->shift == bits);
+		REQUIRE((field->kind == FLAKE_FIELD_TIME) == (i == 0));
+		bits += field->bits;
+		node_bits += field->kind == FLAKE_FIELD_NODE ? field->bits : 0;
+	}
+	REQUIRE(bits <= FLAKE_ID_BITS);
+	REQUIRE(bits == layout->time_bits + layout->time_shift);
+	REQUIRE(node_bits == layout->node_bits && node_bits <= FLAKE_MAX_NODE_BITS);
+	REQUIRE(layout->slot_bits <= FLAKE_MAX_SLOT_BITS);
+	REQUIRE(layout->seq_bits <= FLAKE_MAX_SEQUENCE_BITS);
+}
+
+/* Its text reads back as the same layout, and is the same again. */
+static void
+check_text(const FlakeLayout *layout)
+{
+	char		once[FLAKE_LAYOUT_TEXT_MAX];
+	char		twice[FLAKE_LAYOUT_TEXT_MAX];
+	char		cut[16];
+	size_t		len = flake_layout_format(layout, once, sizeof(once));
+	FlakeLayout again;
+	FlakeLayoutError error;
+
+	REQUIRE(len < sizeof(once) && strlen(once) == len);
+	REQUIRE(flake_layout_parse(once, len, &again, &error));
+	REQUIRE(memcmp(&again, layout, sizeof(again)) == 0);
+	REQUIRE(flake_layout_format(&again, twice, sizeof(twice)) == len);
+	REQUIRE(strcmp(once, twice) == 0);
+	REQUIRE(flake_layout_format(layout, cut, sizeof(cut)) == len);
+	REQUIRE(strlen(cut) == sizeof(cut) - 1);
+}
+
+/* An id is the sum of its parts. */
+static void
+check_id(const FlakeLayout *layout, int64 id)
+{
+	int64		tick = flake_layout_tick(layout, id);
+	int64		node = flake_layout_node(layout, id);
+	int64		slot = flake_layout_slot(layout, id);
+	int64		sequence = flake_layout_sequence(layout, id);
+	int64		lowest = flake_layout_min_id(layout, tick);
+	int64		highest = flake_layout_max_id_of(layout, tick);
+
+	REQUIRE(flake_layout_has(layout, id));
+	REQUIRE(tick >= 0 && tick <= flake_layout_max_tick(layout));
+	REQUIRE(node >= 0 && node <= flake_layout_max_node(layout));
+	REQUIRE((lowest | flake_layout_node_bits_of(layout, node) |
+			 slot << layout->slot_shift | sequence << layout->seq_shift) == id);
+	REQUIRE(lowest <= id && id <= highest);
+	REQUIRE(flake_layout_tick(layout, lowest) == tick);
+	REQUIRE(flake_layout_tick(layout, highest) == tick);
+	REQUIRE(!flake_layout_has(layout, -1));
+	REQUIRE(flake_layout_max_id(layout) == PG_INT64_MAX ||
+			!flake_layout_has(layout, flake_layout_max_id(layout) + 1));
+}
+
+/* Times to ticks and back, by one pair of the functions. */
+static void
+check_time(const FlakeLayout *layout, int64 time,
+		   FlakeRange (*tick_at) (const FlakeLayout *, int64, int64 *),
+		   FlakeRange (*tick_start) (const FlakeLayout *, int64, int64 *))
+{
+	int64		tick;
+	int64		start;
+	int64		next;
+	FlakeRange	range = tick_at(layout, time, &tick);
+
+	REQUIRE((range == FLAKE_BEFORE) == (tick < 0));
+	REQUIRE((range == FLAKE_AFTER) == (tick > flake_layout_max_tick(layout) ||
+									   (range == FLAKE_AFTER && tick == PG_INT64_MAX)));
+	if (tick == PG_INT64_MAX || tick == PG_INT64_MIN)
+		return;					/* perhaps not the true one */
+
+	/* the tick has begun (its beginning may be too early for an int64) ... */
+	range = tick_start(layout, tick, &start);
+	REQUIRE(range == FLAKE_IN_RANGE || (range == FLAKE_BEFORE && tick < 0));
+	REQUIRE(start <= time);
+	/* ... and the next one has not */
+	range = tick_start(layout, tick + 1, &next);
+	REQUIRE(range != FLAKE_BEFORE);
+	REQUIRE(range == FLAKE_AFTER || next > time);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	FlakeLayout layout;
+	FlakeLayoutError error;
+	uint64		state = UINT64CONST(14695981039346656037);
+
+	if (!flake_layout_parse((const char *) data, size, &layout, &error))
+	{
+		check_error(&error);
+		return 0;
+	}
+
+	check_rules(&layout);
+	check_text(&layout);
+	if (!flake_layout_issuable(&layout, &error))
+		check_error(&error);
+
+	for (size_t i = 0; i < size; i++)
+		state = (state ^ data[i]) * UINT64CONST(1099511628211);
+	check_id(&layout, 0);
+	check_id(&layout, flake_layout_max_id(&layout));
+	for (int i = 0; i < 8; i++)
+	{
+		int64		start;
+
+		check_id(&layout, (int64) (next_random(&state) >> 1) & flake_layout_max_id(&layout));
+		check_time(&layout, random_int64(&state),
+				   flake_layout_tick_at, flake_layout_tick_start);
+		check_time(&layout, random_int64(&state),
+				   flake_layout_tick_at_pg, flake_layout_tick_start_pg);
+		/* any number is a tick here */
+		flake_layout_tick_start(&layout, random_int64(&state), &start);
+		flake_layout_tick_start_pg(&layout, random_int64(&state), &start);
+	}
+	return 0;
+}

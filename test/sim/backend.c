@@ -1,0 +1,171 @@
+/*
+ * backend.c
+ *		What a session does all day: it asks for ids in the ways that the SQL
+ *		functions do, follows changes of the node id, and rests in between.
+ */
+#include "sim.h"
+
+static void
+give_out(Backend *backend)
+{
+	FlakeSession *session = &backend->session;
+	int64		id = session->next_id;
+
+	session->next_id += session->step;
+	session->left--;
+	check_id(backend, id);
+}
+
+/* As flake_session_grant() in src/session.c does it. */
+static bool
+grant(Backend *backend, int64 need)
+{
+	FlakeRefusal refusal = {0};
+	FlakeVerdict verdict;
+
+	if (backend->node != world.node)
+	{
+		trace("node id %lld -> %lld", (long long) backend->node,
+			  (long long) world.node);
+		backend->node = world.node;
+		flake_session_set_node(&backend->session, backend->node);
+	}
+
+	trace("asks for %lld", (long long) need);
+	backend->moved = 0;
+	backend->asked_us = world.mono_us;
+	backend->asking = true;
+	verdict = flake_session_refill(&backend->session, need, &refusal);
+	observe();
+	backend->asking = false;
+	if (verdict != FLAKE_GRANTED)
+	{
+		check_refused(backend, verdict, &refusal);
+		return false;
+	}
+	check_granted(backend);
+	return true;
+}
+
+/* flake_next_id() */
+static bool
+take_one(Backend *backend, int64 need)
+{
+	int64		id;
+
+	if (flake_session_next(&backend->session, &id))
+	{
+		check_id(backend, id);
+		return true;
+	}
+	if (!grant(backend, need))
+		return false;
+	give_out(backend);
+	return true;
+}
+
+/* flake_next_ids() */
+static void
+take_list(Backend *backend, int64 count)
+{
+	for (; count > 0; count--)
+	{
+		if (!take_one(backend, count))
+			return;
+		flake_sim_point();
+	}
+}
+
+/* flake_reserve() */
+static void
+take_run(Backend *backend, int64 count)
+{
+	FlakeSession *session = &backend->session;
+
+	if (!flake_session_usable(session, flake_clock_us()) &&
+		!grant(backend, count))
+		return;
+	for (int64 n = Min(count, session->left); n > 0; n--)
+		give_out(backend);
+}
+
+static void
+rest(Backend *backend)
+{
+	int64		tick_us = world.layout.tick_us;
+
+	if (backend->leisure == 0 || !one_in(4 - backend->leisure))
+		return;
+	backend->wake_us = world.mono_us + random_below(tick_us * backend->leisure);
+	turn_over();
+}
+
+/*
+ * flake_reset_clock() in every database, after the node id was changed to one
+ * that was never in use.
+ */
+static void
+give_up_time(void)
+{
+	uint32		used = world.retired_nodes | 1u << world.node;
+	int64		node = world.node;
+
+	while (node < 1 << NODE_BITS && (used & 1u << node))
+		node++;
+	if (node == 1 << NODE_BITS)
+		return;
+	world.node = node;
+	world.retired_nodes |= (1u << node) - 1;
+	trace("node id is set to %lld", (long long) node);
+	for (int i = 0; i < world.config->databases; i++)
+		reset_clock(i);
+}
+
+static void
+work(void *arg)
+{
+	Backend    *backend = arg;
+	int64		capacity = INT64CONST(1) <<
+		(world.layout.slot_bits + world.layout.seq_bits);
+
+	for (;;)
+	{
+		rest(backend);
+		while (world.draining)
+			turn_over();
+
+		if (one_in(8))
+			take_list(backend, 1 + random_below(2 * capacity));
+		else if (one_in(8))
+			take_run(backend, 1 + random_below(2 * capacity));
+		else
+			(void) take_one(backend, 1);
+		flake_sim_point();
+		if (world.config->reset_rate > 0 &&
+			random_below(1024) < world.config->reset_rate)
+			give_up_time();
+	}
+}
+
+/* A new process begins, in the place of whoever was there. */
+void
+backend_start(Backend *backend)
+{
+	Backend    *running = world.running;
+
+	backend->node = world.node;
+	backend->wake_us = 0;
+	backend->asking = false;
+	backend->last_id = -1;
+	backend->leisure = random_below(4);
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		if (world.marks[i].locked_by == backend->number)
+			world.marks[i].locked_by = -1;
+	}
+	world.running = backend;
+	flake_session_init(&backend->session, &world.layout, world.slots,
+					   backend->home, backend->node);
+	world.running = running;
+	backend->fiber = fiber_make(backend->number, work, backend);
+}

@@ -1,0 +1,73 @@
+# Slots that sessions share at once and one after the other: more sessions than slots, layouts
+# of two, one and no slots, and sessions that take one id and leave.
+#
+# pg_regress has one session at a time, and no way to connect 5,000 times.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FlakeTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('slots', conf => 'max_connections = 110');
+my $dir = $node->basedir;
+
+sub take
+{
+	my ($sessions, $ids, $function) = @_;
+
+	return map {
+		{   file => "$dir/session$_",
+			sql => "COPY (SELECT $function FROM generate_series(1, $ids) g) TO STDOUT"
+		}
+	} 1 .. $sessions;
+}
+
+sub distinct_and_in_order
+{
+	my ($name, @job) = @_;
+	my @file = map { $_->{file} } @job;
+
+	is(run_sessions($node, @job), '', "$name: all sessions came to their end");
+	is(ids_problem(@file), '', "$name: ids are distinct and each session has its in order");
+	unlink @file;
+	return;
+}
+
+distinct_and_in_order('80 sessions, 64 slots', take(80, 5_000, 'flake_next_id()'));
+
+# Few slots: every range is taken from a word that others move at the same moment.
+$node->safe_psql('postgres', <<'SQL');
+SELECT flake_create_generator('two', 'time:41 node:4 slot:1 sequence:16');
+SELECT flake_create_generator('one', 'time:41 node:4 sequence:16');
+SQL
+distinct_and_in_order('16 sessions, two slots', take(16, 60_000, "flake_next_id('two')"));
+distinct_and_in_order('16 sessions, one word', take(16, 60_000, "flake_next_id('one')"));
+
+# Sets of ids take as many of a slot at once as they need.
+distinct_and_in_order('sets of ids',
+	take(8, 200, "flake_next_ids(g * 2, 'two')"),
+	map { { %$_, file => "$_->{file}.single" } } take(8, 20_000, "flake_next_id('two')"));
+
+# Without slot bits ids increase across sessions: what one takes after another has its id is larger.
+my @session = map { session($node) } 1 .. 3;
+my @id = map { scalar ask($session[ $_ % 3 ], "SELECT flake_next_id('one')") } 1 .. 90;
+is_deeply(\@id, [ sort { $a <=> $b } @id ], 'one word: ids increase across sessions');
+$_->quit for @session;
+
+# Sessions that take one id and leave; the next one on the slot goes on after it.
+$node->safe_psql('postgres', 'CREATE UNLOGGED TABLE taken (process int, id bigint)');
+is( run_pgbench($node, <<'SQL', '-C', '-c', 8, '-j', 2, '-t', 625),
+INSERT INTO taken VALUES (pg_backend_pid(), flake_next_id());
+SQL
+	'', 'sessions of one id each');
+cmp_ok(value($node, 'SELECT count(DISTINCT process) FROM taken'), '>=', 1_000,
+	'they were many processes');
+is(run_sessions($node, { file => "$dir/taken", sql => 'COPY (SELECT id FROM taken) TO STDOUT' }),
+	'', 'their ids are read');
+is(count_lines("$dir/taken"), 5_000, 'there are 5,000');
+is(ids_problem({ order => 0 }, "$dir/taken"), '', 'sessions of one id each: ids are distinct');
+
+$node->stop;
+done_testing();
