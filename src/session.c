@@ -188,13 +188,12 @@ flake_session_take_run(FlakeSession *session, int64 most, const char *function,
 {
 	int64		count;
 
-	if (!flake_session_usable(session, flake_clock_us()))
+	if (!flake_session_ready(session))
 		flake_session_grant(session, most, function);
 
-	count = Min(most, session->left);
-	*first_id = session->next_id;
-	session->next_id += count * session->step;
-	session->left -= count;
+	count = Min(most, flake_session_left(session));
+	*first_id = (int64) session->next_id;
+	session->next_id += (uint64) count * session->step;
 	return count;
 }
 
