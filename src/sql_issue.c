@@ -193,13 +193,13 @@ flake_reserve(PG_FUNCTION_ARGS)
 		SRF_RETURN_DONE(context);
 
 	count = flake_session_take_run(state->session, state->rest, function, &first);
-	last = first + (count - 1) * state->session->step;
+	last = first + (int64) ((uint64) (count - 1) * state->session->step);
 	state->rest -= count;
 	(void) given_out(state->generator, last);
 
 	values[0] = Int64GetDatum(first);
 	values[1] = Int64GetDatum(last);
-	values[2] = Int64GetDatum(state->session->step);
+	values[2] = Int64GetDatum((int64) state->session->step);
 	SRF_RETURN_NEXT(context,
 					HeapTupleGetDatum(heap_form_tuple(context->tuple_desc,
 													  values, nulls)));
