@@ -115,11 +115,11 @@ flake_slots_init(FlakeSlots *slots, const FlakeGeometry *geometry)
 	pg_atomic_init_u64(&slots->tick, 0);
 	pg_atomic_init_u64(&slots->waits, 0);
 	pg_atomic_init_u64(&slots->waited_us, 0);
-	pg_atomic_init_u64(&slots->overflows, 0);
 	for (uint32 i = 0; i < (UINT32_C(1) << geometry->slot_bits); i++)
 	{
 		pg_atomic_init_u64(&slots->slot[i].word, 0);
 		pg_atomic_init_u64(&slots->slot[i].taken, 0);
+		pg_atomic_init_u64(&slots->slot[i].used_up, 0);
 	}
 }
 
@@ -313,6 +313,8 @@ move_word(FlakeSession *session, uint32 slot, int64 tick, uint64 most)
 										   next + count - 1))
 		{
 			pg_atomic_fetch_add_u64(&shared->taken, count);
+			if (next + count - 1 == last_word)
+				pg_atomic_fetch_add_u64(&shared->used_up, 1);
 
 			session->last_tick = tick;
 			session->slot = slot;
@@ -410,9 +412,9 @@ wait_for_next_tick(FlakeSession *session, const Refill *refill)
 	pg_atomic_fetch_add_u64(&slots->waited_us, flake_monotonic_us() - start);
 
 	FLAKE_POINT();
-	if (flake_generation() == session->generation &&
-		pg_atomic_compare_exchange_u64(&slots->tick, &tick, refill->floor + 1))
-		pg_atomic_fetch_add_u64(&slots->overflows, 1);
+	if (flake_generation() == session->generation)
+		(void) pg_atomic_compare_exchange_u64(&slots->tick, &tick,
+											  refill->floor + 1);
 }
 
 /*

@@ -42,10 +42,11 @@ typedef struct FlakeSlot
 	/* last (tick, sequence) taken: tick << sequence bits | sequence */
 	pg_atomic_uint64 word;
 
-	/* numbers taken since the server started; only for reports */
+	/* for reports: numbers taken, and ticks in which all of them were */
 	pg_atomic_uint64 taken;
+	pg_atomic_uint64 used_up;
 
-	char		pad[FLAKE_CACHE_LINE - 2 * sizeof(pg_atomic_uint64)];
+	char		pad[FLAKE_CACHE_LINE - 3 * sizeof(pg_atomic_uint64)];
 } FlakeSlot;
 
 StaticAssertDecl(sizeof(FlakeSlot) == FLAKE_CACHE_LINE,
@@ -81,11 +82,10 @@ typedef struct FlakeSlots
 	pg_atomic_uint64 tick;
 	char		pad2[FLAKE_CACHE_LINE - sizeof(pg_atomic_uint64)];
 
-	/* for reports: sessions that waited, how long, ticks that overflowed */
+	/* for reports: how often a session waited for a tick, and how long */
 	pg_atomic_uint64 waits;
 	pg_atomic_uint64 waited_us;
-	pg_atomic_uint64 overflows;
-	char		pad3[FLAKE_CACHE_LINE - 3 * sizeof(pg_atomic_uint64)];
+	char		pad3[FLAKE_CACHE_LINE - 2 * sizeof(pg_atomic_uint64)];
 
 	FlakeSlot	slot[FLEXIBLE_ARRAY_MEMBER];	/* 1 << slot bits */
 } FlakeSlots;
