@@ -403,3 +403,129 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION flake_reset_clock() IS
 'bring slots, sessions and this database''s mark back to the clock, after ids were made with times far in the future; change flake.node_id and reload first, because such ids are stored somewhere and could come again; run it in each database';
 REVOKE ALL ON FUNCTION flake_reset_clock() FROM PUBLIC;
+
+/*
+ * Looking inside
+ */
+
+CREATE FUNCTION flake_layout_state(layout flake_layout,
+	OUT node_id integer, OUT node_source text, OUT node_fits boolean,
+	OUT ids_taken bigint, OUT last_id bigint, OUT last_time timestamptz,
+	OUT ahead interval, OUT waits bigint, OUT wait_time interval,
+	OUT slots_used_up bigint) RETURNS record
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION flake_layout_state(flake_layout) IS
+'what this server did with a layout since it started, see view flake_generators';
+
+CREATE FUNCTION flake_mark_state(OUT mark timestamptz, OUT start_mark timestamptz,
+	OUT mark_moves bigint, OUT clock_steps bigint) RETURNS record
+LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION flake_mark_state() IS
+'this database''s durable mark and the clock steps seen since the server started, see view flake_generators';
+
+CREATE FUNCTION flake_kernel_clock(OUT synchronized boolean, OUT estimated_error interval) RETURNS record
+LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION flake_kernel_clock() IS
+'what the kernel says of its clock: whether something keeps it right, and how far off it may be; NULL where it does not say';
+
+CREATE VIEW flake_generators AS
+SELECT g.name AS generator, g.layout, s.node_id, s.node_source, s.ids_taken,
+	s.last_id, s.last_time, s.ahead, s.waits, s.wait_time, s.slots_used_up,
+	m.clock_steps, m.mark, m.start_mark, m.mark_moves
+FROM (SELECT name, layout FROM flake_generator
+	UNION ALL
+	SELECT 'default', flake_generator_layout('default')
+	WHERE NOT EXISTS (SELECT FROM flake_generator WHERE name = 'default')) AS g,
+	LATERAL flake_layout_state(g.layout) AS s,
+	flake_mark_state() AS m;
+COMMENT ON VIEW flake_generators IS
+'generators and what they did since the server started; ids_taken to slots_used_up are of all generators of the layout in all databases, mark and start_mark of this database';
+COMMENT ON COLUMN flake_generators.node_id IS 'node id in force; NULL if it does not fit the layout';
+COMMENT ON COLUMN flake_generators.node_source IS 'where it comes from: setting, hostname, address, or system identifier';
+COMMENT ON COLUMN flake_generators.ids_taken IS 'ids taken from the slots; what a session holds in its range counts';
+COMMENT ON COLUMN flake_generators.last_id IS 'latest id taken, under the node id now in force';
+COMMENT ON COLUMN flake_generators.last_time IS 'its time';
+COMMENT ON COLUMN flake_generators.ahead IS 'how far that is ahead of the clock; 0 if it is not';
+COMMENT ON COLUMN flake_generators.waits IS 'how often a session waited for the next tick';
+COMMENT ON COLUMN flake_generators.wait_time IS 'how long sessions waited, together';
+COMMENT ON COLUMN flake_generators.slots_used_up IS 'how often a slot gave all its numbers of a tick';
+COMMENT ON COLUMN flake_generators.clock_steps IS 'steps of the clock by a second or more that were noticed';
+COMMENT ON COLUMN flake_generators.mark IS 'durable mark: no id of this database is later';
+COMMENT ON COLUMN flake_generators.start_mark IS 'mark found at the start: ids of this database began after it';
+COMMENT ON COLUMN flake_generators.mark_moves IS 'how often the mark was written';
+
+CREATE FUNCTION flake_check(OUT severity text, OUT what text, OUT why text, OUT what_to_do text) RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH generators AS (
+		SELECT g.name, g.layout, s.node_id, s.node_source, s.node_fits, s.last_time, s.ahead
+		FROM (SELECT name, layout FROM flake_generator
+			UNION ALL
+			SELECT 'default', flake_generator_layout('default')
+			WHERE NOT EXISTS (SELECT FROM flake_generator WHERE name = 'default')) AS g,
+			LATERAL flake_layout_state(g.layout) AS s)
+	SELECT 'error', format('node id does not fit the layout of generator "%s"', name),
+		'It can make no ids.',
+		'Set flake.node_id to a smaller number, or use a layout with more node bits.'
+	FROM generators WHERE NOT node_fits
+	UNION ALL
+	SELECT 'error', format('sequence flake_mark is %s', CASE relpersistence WHEN 'u' THEN 'unlogged' ELSE 'temporary' END),
+		'Without a durable mark ids could repeat after a crash, so none are made.',
+		'ALTER SEQUENCE flake_mark SET LOGGED'
+	FROM pg_catalog.pg_class WHERE oid = 'flake_mark'::pg_catalog.regclass AND relpersistence <> 'p'
+	UNION ALL
+	SELECT 'error', 'the durable mark is behind what was issued',
+		'Somebody has set flake_mark back; after a crash ids could repeat.',
+		'Make an id in this database: that mends the mark.'
+	FROM flake_mark_state() AS m, flake_mark AS f
+	WHERE f.last_value < pg_catalog.date_part('epoch', m.mark) * 1000000 - 1
+	UNION ALL
+	SELECT 'error', format('column "%s" of table %s is of type %s, but its default makes ids', a.attname, a.attrelid::pg_catalog.regclass, pg_catalog.format_type(a.atttypid, NULL)),
+		CASE WHEN a.atttypid IN ('real'::pg_catalog.regtype, 'double precision'::pg_catalog.regtype)
+			THEN 'Ids are 64-bit numbers; this type rounds them, so different ones become equal.'
+			ELSE 'Ids are 64-bit numbers; inserts that use the default fail.' END,
+		'Change the column''s type to bigint.'
+	FROM pg_catalog.pg_attrdef AS d
+	JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+	WHERE a.atttypid IN ('smallint'::pg_catalog.regtype, 'integer'::pg_catalog.regtype, 'real'::pg_catalog.regtype, 'double precision'::pg_catalog.regtype)
+		AND EXISTS (SELECT FROM pg_catalog.pg_depend AS p
+			WHERE p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND p.objid = d.oid
+				AND p.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+				AND p.refobjid IN ('flake_next_id()'::pg_catalog.regprocedure, 'flake_next_id(text)'::pg_catalog.regprocedure))
+	UNION ALL
+	SELECT 'warning', format('node id %s is derived from the system identifier, but this server takes part in logical replication', n.node_id),
+		'Another server that writes may have the same node id, and then the same ids.',
+		'Set flake.node_id to a number that no other server has.'
+	FROM flake_node() AS n
+	WHERE n.source = 'system identifier'
+		AND (EXISTS (SELECT oid FROM pg_catalog.pg_subscription)
+			OR EXISTS (SELECT FROM pg_catalog.pg_publication)
+			OR EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_type = 'logical'))
+	UNION ALL
+	SELECT 'warning', format('ids of generator "%s" are %s ahead of the clock', name, ahead),
+		'The clock was set back, or was ahead when ids were made; their times are not the true ones.',
+		'Set the clock right, or wait for it; if it was wrong before and is right now, see flake_reset_clock().'
+	FROM generators WHERE ahead > interval '1.5 seconds'
+	UNION ALL
+	SELECT 'warning', format('generator "%s" comes to its end on %s', g.name, pg_catalog.to_char(i.last_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD')),
+		'Its layout has no time after that; no ids are made then.',
+		'Plan a change to a layout with a later epoch or more bits of time.'
+	FROM generators AS g, LATERAL flake_layout_info(g.layout) AS i
+	WHERE i.last_timestamp < pg_catalog.now() + interval '10 years'
+	UNION ALL
+	SELECT 'warning', 'the clock is not synchronized',
+		'The kernel says that nothing keeps it right; ids have the time of this clock.',
+		'Run a time service such as chrony, ntpd or systemd-timesyncd.'
+	FROM flake_kernel_clock() AS k WHERE NOT k.synchronized
+	UNION ALL
+	SELECT 'warning', format('the clock may be wrong by %s', k.estimated_error),
+		'Ids of several servers are ordered by their clocks.',
+		'Look at the time service of this machine.'
+	FROM flake_kernel_clock() AS k WHERE k.estimated_error > interval '100 milliseconds' AND k.synchronized;
+END;
+COMMENT ON FUNCTION flake_check() IS
+'things that deserve attention, one row each: severity (error, warning), what, why it matters, what to do; no rows: nothing found';
+
+REVOKE ALL ON FUNCTION flake_layout_state(flake_layout), flake_mark_state(), flake_kernel_clock(), flake_check() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION flake_layout_state(flake_layout), flake_mark_state(), flake_kernel_clock(), flake_check() TO pg_monitor, pg_database_owner;
+GRANT SELECT ON flake_generators TO pg_monitor, pg_database_owner;

@@ -8,7 +8,7 @@
  * one measures waits, the boot-time one (which also counts while the machine
  * sleeps) tells a wrong wall clock from a long pause.
  *
- * In the simulation (test/sim) the same three functions read a clock that
+ * In the simulation (test/sim) the same functions read a clock that
  * the simulation moves.
  */
 #ifndef FLAKE_CLOCK_H
@@ -38,6 +38,17 @@ flake_clock_us(void)
 	return flake_read_clock(CLOCK_REALTIME);
 }
 
+/* The same reading, and in nanoseconds, to measure short times with. */
+static inline int64
+flake_clock_both(int64 *ns)
+{
+	struct timespec now;
+
+	(void) clock_gettime(CLOCK_REALTIME, &now);
+	*ns = (int64) now.tv_sec * (FLAKE_US_PER_SECOND * 1000) + now.tv_nsec;
+	return (int64) now.tv_sec * FLAKE_US_PER_SECOND + now.tv_nsec / 1000;
+}
+
 /* Microseconds on a clock that nobody can set; for the length of waits. */
 static inline int64
 flake_monotonic_us(void)
@@ -61,6 +72,15 @@ flake_boottime_us(void)
 extern int64 flake_clock_us(void);
 extern int64 flake_monotonic_us(void);
 extern int64 flake_boottime_us(void);
+
+static inline int64
+flake_clock_both(int64 *ns)
+{
+	int64		us = flake_clock_us();
+
+	*ns = us * 1000;
+	return us;
+}
 
 #endif							/* FLAKE_SIMULATION */
 

@@ -45,7 +45,8 @@
  *	so ids increase across sessions as well.
  *
  * True time (promise P3): the common path compares the range's tick with the
- * clock before every id.  The layout's tick is raised to the clock or moved
+ * clock before every id, or with the cycle counter while that tells as much
+ * (counter.c).  The layout's tick is raised to the clock or moved
  * on by one by a session that has waited a whole tick on a clock that nobody
  * can set, so it never gains on real time; a session that was served beside
  * a used-up tick is one further.  All checks of a tick come before any word
@@ -85,7 +86,7 @@ typedef enum CheckResult
  */
 typedef struct Refill
 {
-	int64		now_us;			/* the wall clock */
+	FlakeReading now;			/* the clock */
 	int64		floor;
 	int64		excess_us;		/* TICK_TOO_FAR_AHEAD: by how much */
 	int64		behind_since_us;	/* monotonic; 0: not waiting for the clock */
@@ -114,11 +115,11 @@ flake_slots_init(FlakeSlots *slots, const FlakeGeometry *geometry)
 	pg_atomic_init_u64(&slots->tick, 0);
 	pg_atomic_init_u64(&slots->waits, 0);
 	pg_atomic_init_u64(&slots->waited_us, 0);
-	pg_atomic_init_u64(&slots->overflows, 0);
 	for (uint32 i = 0; i < (UINT32_C(1) << geometry->slot_bits); i++)
 	{
 		pg_atomic_init_u64(&slots->slot[i].word, 0);
 		pg_atomic_init_u64(&slots->slot[i].taken, 0);
+		pg_atomic_init_u64(&slots->slot[i].used_up, 0);
 	}
 }
 
@@ -165,7 +166,7 @@ flake_session_init(FlakeSession *session, const FlakeLayout *layout,
 	session->slots = slots;
 	session->nslots = UINT32_C(1) << layout->slot_bits;
 	session->home = home % session->nslots;
-	session->step = INT64CONST(1) << layout->seq_shift;
+	session->step = UINT64CONST(1) << layout->seq_shift;
 	session->last_tick = -1;
 	session->node_bits = flake_layout_node_bits_of(layout, node);
 	session->generation = flake_generation();
@@ -218,9 +219,9 @@ find_floor(const FlakeSession *session, Refill *refill)
 	int64		start_us = flake_mark_start_us();
 	int64		tick;
 
-	refill->now_us = flake_clock_us();
-	refill->refusal->now_us = refill->now_us;
-	switch (flake_layout_tick_at(layout, refill->now_us, &refill->floor))
+	refill->now = flake_counter_reading();
+	refill->refusal->now_us = refill->now.wall_us;
+	switch (flake_layout_tick_at(layout, refill->now.wall_us, &refill->floor))
 	{
 		case FLAKE_BEFORE:
 			refill->verdict = FLAKE_CLOCK_BEFORE_EPOCH;
@@ -266,7 +267,7 @@ check_tick(const FlakeSession *session, Refill *refill, int64 tick)
 		return TICK_REFUSED;
 	}
 
-	lead = tick_us - refill->now_us;
+	lead = tick_us - refill->now.wall_us;
 	if (lead > allowed)
 	{
 		refill->excess_us = lead - allowed;
@@ -301,7 +302,9 @@ move_word(FlakeSession *session, uint32 slot, int64 tick, uint64 most)
 			return USED_UP;
 		count = Min(most, last_word - next + 1);
 
+		/* the word was read before the generation: see the header comment */
 		FLAKE_POINT();
+		pg_read_barrier();
 		if (flake_generation() != session->generation)
 			return RESET_MEANWHILE;
 		FLAKE_POINT();
@@ -310,14 +313,16 @@ move_word(FlakeSession *session, uint32 slot, int64 tick, uint64 most)
 										   next + count - 1))
 		{
 			pg_atomic_fetch_add_u64(&shared->taken, count);
+			if (next + count - 1 == last_word)
+				pg_atomic_fetch_add_u64(&shared->used_up, 1);
 
 			session->last_tick = tick;
 			session->slot = slot;
-			session->left = count;
-			session->next_id = flake_layout_min_id(layout, tick) |
-				session->node_bits |
-				((int64) slot << layout->slot_shift) |
-				((int64) (next - first_word) << layout->seq_shift);
+			session->next_id = (uint64) flake_layout_min_id(layout, tick) |
+				(uint64) session->node_bits |
+				((uint64) slot << layout->slot_shift) |
+				((next - first_word) << layout->seq_shift);
+			session->end_id = session->next_id + count * session->step;
 			return TAKEN;
 		}
 	}
@@ -368,6 +373,7 @@ raise_tick(FlakeSlots *slots, int64 floor, uint64 generation)
 	while (tick < (uint64) floor)
 	{
 		FLAKE_POINT();
+		pg_read_barrier();
 		if (flake_generation() != generation)
 			return;
 		if (pg_atomic_compare_exchange_u64(&slots->tick, &tick, floor))
@@ -406,9 +412,9 @@ wait_for_next_tick(FlakeSession *session, const Refill *refill)
 	pg_atomic_fetch_add_u64(&slots->waited_us, flake_monotonic_us() - start);
 
 	FLAKE_POINT();
-	if (flake_generation() == session->generation &&
-		pg_atomic_compare_exchange_u64(&slots->tick, &tick, refill->floor + 1))
-		pg_atomic_fetch_add_u64(&slots->overflows, 1);
+	if (flake_generation() == session->generation)
+		(void) pg_atomic_compare_exchange_u64(&slots->tick, &tick,
+											  refill->floor + 1);
 }
 
 /*
@@ -464,9 +470,45 @@ take_one_ahead(FlakeSession *session, Refill *refill)
 	return result;
 }
 
+/*
+ * From a reading of the clock at which the range may be used: until when does
+ * the counter tell as much?
+ */
+static void
+trust_counter(FlakeSession *session, FlakeReading now)
+{
+	uint64		passed_us = (uint64) now.wall_us -
+		(uint64) session->usable_from_us;
+	uint64		rest_us = session->usable_us - passed_us;
+
+	session->counted_from = now.count;
+	session->counted_span =
+		flake_counter_span(Min(rest_us, (uint64) session->layout->tick_us));
+	session->ready_id = Min(session->end_id, session->next_id +
+							FLAKE_COUNTER_MAX_IDS * session->step);
+}
+
+/*
+ * Look at the clock: can the range be used now?
+ */
+bool
+flake_session_look(FlakeSession *session)
+{
+	FlakeReading now;
+
+	if (session->next_id >= session->end_id)
+		return false;
+	now = flake_counter_reading();
+	if ((uint64) now.wall_us - (uint64) session->usable_from_us >=
+		session->usable_us)
+		return false;
+	trust_counter(session, now);
+	return true;
+}
+
 /* Set in which readings of the clock the range just taken may be used. */
 static void
-open_range(FlakeSession *session)
+open_range(FlakeSession *session, FlakeReading now)
 {
 	const FlakeLayout *layout = session->layout;
 	int64		tick_us;
@@ -475,6 +517,7 @@ open_range(FlakeSession *session)
 	(void) flake_layout_tick_start(layout, session->last_tick, &tick_us);
 	session->usable_from_us = tick_us - lead;
 	session->usable_us = lead + layout->tick_us;
+	trust_counter(session, now);
 }
 
 /*
@@ -529,7 +572,7 @@ flake_session_refill(FlakeSession *session, int64 need, FlakeRefusal *refusal)
 			result = take_one_ahead(session, &refill);
 		if (result == TAKEN)
 		{
-			open_range(session);
+			open_range(session, refill.now);
 			return FLAKE_GRANTED;
 		}
 		if (result == USED_UP)

@@ -26,6 +26,7 @@
 #include "port/atomics.h"
 
 #include "clock.h"
+#include "counter.h"
 #include "layout.h"
 
 #define FLAKE_CACHE_LINE		64
@@ -41,10 +42,11 @@ typedef struct FlakeSlot
 	/* last (tick, sequence) taken: tick << sequence bits | sequence */
 	pg_atomic_uint64 word;
 
-	/* numbers taken since the server started; only for reports */
+	/* for reports: numbers taken, and ticks in which all of them were */
 	pg_atomic_uint64 taken;
+	pg_atomic_uint64 used_up;
 
-	char		pad[FLAKE_CACHE_LINE - 2 * sizeof(pg_atomic_uint64)];
+	char		pad[FLAKE_CACHE_LINE - 3 * sizeof(pg_atomic_uint64)];
 } FlakeSlot;
 
 StaticAssertDecl(sizeof(FlakeSlot) == FLAKE_CACHE_LINE,
@@ -80,11 +82,10 @@ typedef struct FlakeSlots
 	pg_atomic_uint64 tick;
 	char		pad2[FLAKE_CACHE_LINE - sizeof(pg_atomic_uint64)];
 
-	/* for reports: sessions that waited, how long, ticks that overflowed */
+	/* for reports: how often a session waited for a tick, and how long */
 	pg_atomic_uint64 waits;
 	pg_atomic_uint64 waited_us;
-	pg_atomic_uint64 overflows;
-	char		pad3[FLAKE_CACHE_LINE - 3 * sizeof(pg_atomic_uint64)];
+	char		pad3[FLAKE_CACHE_LINE - 2 * sizeof(pg_atomic_uint64)];
 
 	FlakeSlot	slot[FLEXIBLE_ARRAY_MEMBER];	/* 1 << slot bits */
 } FlakeSlots;
@@ -95,13 +96,18 @@ typedef struct FlakeSlots
 typedef struct FlakeSession
 {
 	/*
-	 * The range: everything that the common path reads, on one cache line.
-	 * It may be used while the wall clock is in
-	 * [usable_from_us, usable_from_us + usable_us).
+	 * The range, which is what the common path uses, on one cache line: ids
+	 * from next_id up to but not including end_id, a step apart.  Those below
+	 * ready_id may be given out while the counter is in [counted_from,
+	 * counted_from + counted_span); else look at the wall clock, which must
+	 * be in [usable_from_us, usable_from_us + usable_us).
 	 */
-	int64		next_id;		/* the next id to give out */
-	int64		step;			/* from one id to the next */
-	int64		left;			/* ids left in the range */
+	uint64		next_id;		/* unsigned: end_id can be 2^63 */
+	uint64		ready_id;
+	uint64		counted_from;
+	uint64		counted_span;
+	uint64		step;
+	uint64		end_id;
 	int64		usable_from_us; /* the tick's start less the allowed lead */
 	uint64		usable_us;		/* the allowed lead and the tick */
 
@@ -145,6 +151,7 @@ extern void flake_session_init(FlakeSession *session,
 							   const FlakeLayout *layout, FlakeSlots *slots,
 							   uint32 home, int64 node);
 extern void flake_session_set_node(FlakeSession *session, int64 node);
+extern bool flake_session_look(FlakeSession *session);
 extern FlakeVerdict flake_session_refill(FlakeSession *session, int64 need,
 										 FlakeRefusal *refusal);
 extern void flake_layout_geometry(const FlakeLayout *layout,
@@ -181,12 +188,35 @@ extern void flake_sim_point(void);
 #define FLAKE_POINT()	((void) 0)
 #endif
 
-/* Can the range be used at this reading of the wall clock? */
-static inline bool
-flake_session_usable(const FlakeSession *session, int64 now_us)
+/* Ids left in the range. */
+static inline int64
+flake_session_left(const FlakeSession *session)
 {
-	return session->left > 0 &&
-		(uint64) now_us - (uint64) session->usable_from_us < session->usable_us;
+	return (int64) ((session->end_id - session->next_id) >>
+					session->layout->seq_shift);
+}
+
+/*
+ * Does the range have an id for this moment?  A look at the counter, and only
+ * if that is not enough at the clock.
+ */
+static inline bool
+flake_session_ready(FlakeSession *session)
+{
+	if (likely(session->next_id < session->ready_id &&
+			   flake_counter() - session->counted_from < session->counted_span))
+		return true;
+	return flake_session_look(session);
+}
+
+/* The next id of a range that has one. */
+static inline int64
+flake_session_give(FlakeSession *session)
+{
+	int64		id = (int64) session->next_id;
+
+	session->next_id += session->step;
+	return id;
 }
 
 /*
@@ -195,12 +225,9 @@ flake_session_usable(const FlakeSession *session, int64 now_us)
 static inline bool
 flake_session_next(FlakeSession *session, int64 *id)
 {
-	if (unlikely(!flake_session_usable(session, flake_clock_us())))
+	if (unlikely(!flake_session_ready(session)))
 		return false;
-
-	*id = session->next_id;
-	session->next_id += session->step;
-	session->left--;
+	*id = flake_session_give(session);
 	return true;
 }
 
@@ -208,7 +235,7 @@ flake_session_next(FlakeSession *session, int64 *id)
 static inline void
 flake_session_forget_range(FlakeSession *session)
 {
-	session->left = 0;
+	session->ready_id = session->end_id = session->next_id;
 }
 
 #endif							/* FLAKE_ISSUE_H */

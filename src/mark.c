@@ -71,6 +71,7 @@
 #include "session.h"
 #include "settings.h"
 #include "shmem.h"
+#include "watch.h"
 
 #define FLAKE_MARK_RELATION "flake_mark"
 
@@ -344,6 +345,7 @@ move_mark(int64 until_us, bool early)
 	int64		new_us;
 	bool		exchanged;		/* the page is not as we left it */
 	bool		write;
+	bool		first_look;		/* since the server started */
 
 	rel = lock_mark(!early);
 	if (rel == NULL)
@@ -392,6 +394,9 @@ move_mark(int64 until_us, bool early)
 		UnlockReleaseBuffer(buffer);
 	}
 
+	first_look = read_time(&mark->start_us) == page_us &&
+		pg_atomic_read_u64(&mark->relation) == 0;
+
 	/* first the relation, then its mark: see the header comment */
 	my_relation = relation_identity(rel);
 	mark_relid = RelationGetRelid(rel);
@@ -405,6 +410,8 @@ move_mark(int64 until_us, bool early)
 			remember_clocks(wall_us, boot_us);
 	}
 	unlock_mark(rel);
+	if (first_look)
+		flake_watch_start(page_us);
 	return true;
 }
 
@@ -496,17 +503,18 @@ flake_mark_covers(int64 until_us)
 }
 
 /*
- * The published mark and the start mark of this database, for reports.  False
- * if no id was made here since the server started.
+ * The mark of this database for reports.  False if no id was made here since
+ * the server started.  Not during recovery.
  */
 bool
-flake_mark_published(int64 *mark_us, int64 *start_us)
+flake_mark_state_now(FlakeMarkState *state)
 {
 	if (shared_mark == NULL)
 		shared_mark = find_entry();
-	*mark_us = read_time(&shared_mark->mark_us);
-	*start_us = read_time(&shared_mark->start_us);
-	return *mark_us != FLAKE_NO_MARK;
+	state->mark_us = read_time(&shared_mark->mark_us);
+	state->start_us = read_time(&shared_mark->start_us);
+	state->moves = pg_atomic_read_u64(&shared_mark->moves);
+	return state->mark_us != FLAKE_NO_MARK;
 }
 
 /*

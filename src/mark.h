@@ -52,8 +52,16 @@ typedef struct FlakeMark
 	pg_atomic_uint64 moves;
 } FlakeMark;
 
+/* The same for reports. */
+typedef struct FlakeMarkState
+{
+	int64		mark_us;
+	int64		start_us;
+	int64		moves;
+} FlakeMarkState;
+
 extern void flake_mark_init(void);
-extern bool flake_mark_published(int64 *mark_us, int64 *start_us);
+extern bool flake_mark_state_now(FlakeMarkState *state);
 extern void flake_mark_accept_clock(void);
 extern void flake_mark_reset_clock(void);
 

@@ -223,6 +223,23 @@ system_number(void)
 }
 
 /*
+ * Does the node id that the setting gives fit the layout?  A derived one is
+ * made to.  Errors: as flake_node(), but for 53400.
+ */
+bool
+flake_node_fits(const FlakeLayout *layout)
+{
+	NodeSetting setting = read_setting();
+	int64		node = setting.offset;
+
+	if (setting.source == FLAKE_NODE_HOSTNAME)
+		node += hostname_number();
+	else if (setting.source != FLAKE_NODE_SETTING)
+		return true;
+	return layout->node_bits == 0 || node <= flake_layout_max_node(layout);
+}
+
+/*
  * The node id of this server in a layout, and where it comes from.  0 in a
  * layout that has no node.  Errors: the setting can't be read or derived from
  * (F0000), a number does not fit the layout (53400).

@@ -19,6 +19,7 @@ typedef enum FlakeNodeSource
 } FlakeNodeSource;
 
 extern void flake_node_init(void);
+extern bool flake_node_fits(const FlakeLayout *layout);
 extern int64 flake_node(const FlakeLayout *layout, FlakeNodeSource *source);
 extern int64 flake_node_for_issuing(const FlakeLayout *layout);
 extern const char *flake_node_source_text(FlakeNodeSource source);

@@ -23,6 +23,7 @@
 #include "session.h"
 #include "settings.h"
 #include "shmem.h"
+#include "watch.h"
 
 /* A longer sleep leaves the processor by the latch, which has no less. */
 #define LATCH_WAIT_US 1000
@@ -71,6 +72,7 @@ make_session(const FlakeLayout *layout, const FlakeGeometry *geometry)
 	entry->layout = *layout;
 	entry->geometry = *geometry;
 	entry->node_version = node_version;
+	flake_watch_node(node);
 	flake_session_init(&entry->session, &entry->layout, slots,
 					   flake_process_number(), node);
 	entry->next = sessions;
@@ -170,10 +172,13 @@ flake_session_grant(FlakeSession *session, int64 need, const char *function)
 	if (entry->node_version != node_version)
 	{
 		uint64		version = node_version;
+		int64		node = flake_node_for_issuing(session->layout);
 
-		flake_session_set_node(session, flake_node_for_issuing(session->layout));
+		flake_watch_node(node);
+		flake_session_set_node(session, node);
 		entry->node_version = version;
 	}
+	flake_watch_clock();
 	raise_refusal(session, flake_session_refill(session, need, &refusal),
 				  &refusal);
 }
@@ -188,13 +193,12 @@ flake_session_take_run(FlakeSession *session, int64 most, const char *function,
 {
 	int64		count;
 
-	if (!flake_session_usable(session, flake_clock_us()))
+	if (!flake_session_ready(session))
 		flake_session_grant(session, most, function);
 
-	count = Min(most, session->left);
-	*first_id = session->next_id;
-	session->next_id += count * session->step;
-	session->left -= count;
+	count = Min(most, flake_session_left(session));
+	*first_id = (int64) session->next_id;
+	session->next_id += (uint64) count * session->step;
 	return count;
 }
 

@@ -67,6 +67,9 @@ init_control(void *memory)
 	new->marks = InvalidDsaPointer;
 	pg_atomic_init_u64(&new->generation, 1);
 	pg_atomic_init_u32(&new->warned, 0);
+	pg_atomic_init_u64(&new->clock_offset, 0);
+	pg_atomic_init_u64(&new->clock_steps, 0);
+	pg_atomic_init_u64(&new->node_setting, 0);
 	SpinLockInit(&new->clock_lock);
 }
 
@@ -156,32 +159,65 @@ create_slots(const FlakeGeometry *geometry)
 }
 
 /*
+ * Looks a layout up in the directory, under the lock; NULL if it has no slots.
+ */
+static FlakeSlots *
+find_slots(const FlakeGeometry *geometry)
+{
+	FlakeLayoutEntry *layouts = dsa_get_address(area, control->layouts);
+
+	for (int i = 0; i < control->nlayouts; i++)
+	{
+		FlakeSlots *slots = dsa_get_address(area, layouts[i].slots);
+
+		if (memcmp(&slots->geometry, geometry, sizeof(*geometry)) == 0)
+			return slots;
+	}
+	return NULL;
+}
+
+/* The slots of a layout, or NULL if nobody has made ids of it yet. */
+FlakeSlots *
+flake_shmem_find_slots(const FlakeGeometry *geometry)
+{
+	FlakeSlots *slots;
+
+	(void) flake_shmem_area();
+	LWLockAcquire(&control->lock, LW_SHARED);
+	slots = find_slots(geometry);
+	LWLockRelease(&control->lock);
+	return slots;
+}
+
+/* Is there no room for one more layout, made through this database? */
+static bool
+too_many_layouts(void)
+{
+	FlakeLayoutEntry *layouts = dsa_get_address(area, control->layouts);
+	int			through_database = 0;
+
+	for (int i = 0; i < control->nlayouts; i++)
+	{
+		if (layouts[i].database == MyDatabaseId)
+			through_database++;
+	}
+	return control->nlayouts == FLAKE_MAX_LAYOUTS ||
+		through_database == FLAKE_MAX_LAYOUTS_PER_DATABASE;
+}
+
+/*
  * The slots of a layout; the first call in the server makes them.
  */
 FlakeSlots *
 flake_shmem_slots(const FlakeGeometry *geometry)
 {
-	FlakeLayoutEntry *layouts;
-	FlakeSlots *slots = NULL;
-	int			through_database = 0;
+	FlakeLayoutEntry *entry;
+	FlakeSlots *slots;
 
 	(void) flake_shmem_area();
 	LWLockAcquire(&control->lock, LW_EXCLUSIVE);
-	layouts = dsa_get_address(area, control->layouts);
-	for (int i = 0; i < control->nlayouts; i++)
-	{
-		slots = dsa_get_address(area, layouts[i].slots);
-		if (memcmp(&slots->geometry, geometry, sizeof(*geometry)) == 0)
-		{
-			LWLockRelease(&control->lock);
-			return slots;
-		}
-		if (layouts[i].database == MyDatabaseId)
-			through_database++;
-	}
-
-	if (control->nlayouts == FLAKE_MAX_LAYOUTS ||
-		through_database == FLAKE_MAX_LAYOUTS_PER_DATABASE)
+	slots = find_slots(geometry);
+	if (slots == NULL && too_many_layouts())
 	{
 		LWLockRelease(&control->lock);
 		ereport(ERROR,
@@ -191,11 +227,15 @@ flake_shmem_slots(const FlakeGeometry *geometry)
 						  FLAKE_MAX_LAYOUTS, FLAKE_MAX_LAYOUTS_PER_DATABASE),
 				errhint("Let generators share a layout; a restart of the server forgets the layouts that are no longer used."));
 	}
-
-	layouts[control->nlayouts].slots = create_slots(geometry);
-	layouts[control->nlayouts].database = MyDatabaseId;
-	slots = dsa_get_address(area, layouts[control->nlayouts].slots);
-	control->nlayouts++;
+	if (slots == NULL)
+	{
+		entry = (FlakeLayoutEntry *) dsa_get_address(area, control->layouts) +
+			control->nlayouts;
+		entry->slots = create_slots(geometry);
+		entry->database = MyDatabaseId;
+		slots = dsa_get_address(area, entry->slots);
+		control->nlayouts++;
+	}
 	LWLockRelease(&control->lock);
 	return slots;
 }

@@ -48,6 +48,11 @@ typedef struct FlakeControl
 	/* FlakeWarning bits already given */
 	pg_atomic_uint32 warned;
 
+	/* for the log and reports, see watch.c */
+	pg_atomic_uint64 clock_offset;	/* int64: wall clock less boot-time clock */
+	pg_atomic_uint64 clock_steps;	/* of a second or more */
+	pg_atomic_uint64 node_setting;	/* flake.node_id's hash, node id */
+
 	/* protects the two clock readings at the last move of any mark */
 	slock_t		clock_lock;
 	int64		moved_wall_us;	/* 0: no mark has been moved yet */
@@ -67,6 +72,7 @@ extern void flake_shmem_request(void);
 extern FlakeControl *flake_shmem(void);
 extern dsa_area *flake_shmem_area(void);
 extern FlakeSlots *flake_shmem_slots(const FlakeGeometry *geometry);
+extern FlakeSlots *flake_shmem_find_slots(const FlakeGeometry *geometry);
 extern bool flake_shmem_warn_once(FlakeWarning warning);
 extern void flake_shmem_each_layout(void (*visit) (FlakeSlots *slots, void *arg),
 									void *arg);

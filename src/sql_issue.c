@@ -9,7 +9,6 @@
 
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "access/xact.h"
 
 #include "clock.h"
 #include "compat.h"
@@ -17,12 +16,6 @@
 #include "node.h"
 #include "session.h"
 #include "sql_text.h"
-
-/*
- * flake_next_ids() hands out this many ids of a range before it reads the
- * clock again, and fewer when the client has come back for more meanwhile.
- */
-#define IDS_PER_CLOCK_READING 16
 
 PG_FUNCTION_INFO_V1(flake_next_id);
 PG_FUNCTION_INFO_V1(flake_next_id_of);
@@ -114,8 +107,6 @@ typedef struct RunState
 	FlakeGenerator *generator;
 	FlakeSession *session;
 	int64		rest;			/* ids still to be given out */
-	int64		unread;			/* ids until the clock is read again */
-	TimestampTz statement;		/* when the client asked for these rows */
 } RunState;
 
 /* The first call of such a function: (count [, generator]). */
@@ -163,26 +154,9 @@ flake_next_ids(PG_FUNCTION_ARGS)
 	 * between two rows keep their place in the order.
 	 */
 	session = state->session;
-	if (state->unread > 0 && session->left > 0 &&
-		state->statement == GetCurrentStatementStartTimestamp())
-	{
-		state->unread--;
-		id = session->next_id;
-		session->next_id += session->step;
-		session->left--;
-	}
-	else
-	{
-		if (!flake_session_next(session, &id))
-		{
-			flake_session_grant(session, state->rest, function);
-			id = session->next_id;
-			session->next_id += session->step;
-			session->left--;
-		}
-		state->unread = IDS_PER_CLOCK_READING - 1;
-		state->statement = GetCurrentStatementStartTimestamp();
-	}
+	if (unlikely(!flake_session_ready(session)))
+		flake_session_grant(session, state->rest, function);
+	id = flake_session_give(session);
 	state->rest--;
 	SRF_RETURN_NEXT(context, Int64GetDatum(given_out(state->generator, id)));
 }
@@ -219,13 +193,13 @@ flake_reserve(PG_FUNCTION_ARGS)
 		SRF_RETURN_DONE(context);
 
 	count = flake_session_take_run(state->session, state->rest, function, &first);
-	last = first + (count - 1) * state->session->step;
+	last = first + (int64) ((uint64) (count - 1) * state->session->step);
 	state->rest -= count;
 	(void) given_out(state->generator, last);
 
 	values[0] = Int64GetDatum(first);
 	values[1] = Int64GetDatum(last);
-	values[2] = Int64GetDatum(state->session->step);
+	values[2] = Int64GetDatum((int64) state->session->step);
 	SRF_RETURN_NEXT(context,
 					HeapTupleGetDatum(heap_form_tuple(context->tuple_desc,
 													  values, nulls)));
