@@ -454,6 +454,9 @@ COMMENT ON COLUMN flake_generators.mark IS 'durable mark: no id of this database
 COMMENT ON COLUMN flake_generators.start_mark IS 'mark found at the start: ids of this database began after it';
 COMMENT ON COLUMN flake_generators.mark_moves IS 'how often the mark was written';
 
+-- Bound when it is created, so every function and every operator between
+-- types of its own is pg_catalog's: somebody else's in the extension's schema
+-- must not fit better.
 CREATE FUNCTION flake_check(OUT severity text, OUT what text, OUT why text, OUT what_to_do text) RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED
 BEGIN ATOMIC
@@ -464,36 +467,36 @@ BEGIN ATOMIC
 			SELECT 'default', flake_generator_layout('default')
 			WHERE NOT EXISTS (SELECT FROM flake_generator WHERE name = 'default')) AS g,
 			LATERAL flake_layout_state(g.layout) AS s)
-	SELECT 'error', format('node id does not fit the layout of generator "%s"', name),
+	SELECT 'error', pg_catalog.format('node id does not fit the layout of generator "%s"', name),
 		'It can make no ids.',
 		'Set flake.node_id to a smaller number, or use a layout with more node bits.'
 	FROM generators WHERE NOT node_fits
 	UNION ALL
-	SELECT 'error', format('sequence flake_mark is %s', CASE relpersistence WHEN 'u' THEN 'unlogged' ELSE 'temporary' END),
+	SELECT 'error', pg_catalog.format('sequence flake_mark is %s', CASE relpersistence WHEN 'u' THEN 'unlogged' ELSE 'temporary' END),
 		'Without a durable mark ids could repeat after a crash, so none are made.',
 		'ALTER SEQUENCE flake_mark SET LOGGED'
-	FROM pg_catalog.pg_class WHERE oid = 'flake_mark'::pg_catalog.regclass AND relpersistence <> 'p'
+	FROM pg_catalog.pg_class WHERE oid = 'flake_mark'::pg_catalog.regclass::pg_catalog.oid AND relpersistence <> 'p'
 	UNION ALL
 	SELECT 'error', 'the durable mark is behind what was issued',
 		'Somebody has set flake_mark back; after a crash ids could repeat.',
 		'Make an id in this database: that mends the mark.'
 	FROM flake_mark_state() AS m, flake_mark AS f
-	WHERE f.last_value < pg_catalog.date_part('epoch', m.mark) * 1000000 - 1
+	WHERE f.last_value < pg_catalog.int8(pg_catalog.date_part('epoch', m.mark) * 1000000::pg_catalog.float8) - 1::pg_catalog.int8
 	UNION ALL
-	SELECT 'error', format('column "%s" of table %s is of type %s, but its default makes ids', a.attname, a.attrelid::pg_catalog.regclass, pg_catalog.format_type(a.atttypid, NULL)),
-		CASE WHEN a.atttypid IN ('real'::pg_catalog.regtype, 'double precision'::pg_catalog.regtype)
+	SELECT 'error', pg_catalog.format('column "%s" of table %s is of type %s, but its default makes ids', a.attname, a.attrelid::pg_catalog.regclass, pg_catalog.format_type(a.atttypid, NULL)),
+		CASE WHEN a.atttypid IN ('real'::pg_catalog.regtype::pg_catalog.oid, 'double precision'::pg_catalog.regtype::pg_catalog.oid)
 			THEN 'Ids are 64-bit numbers; this type rounds them, so different ones become equal.'
 			ELSE 'Ids are 64-bit numbers; inserts that use the default fail.' END,
 		'Change the column''s type to bigint.'
 	FROM pg_catalog.pg_attrdef AS d
 	JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-	WHERE a.atttypid IN ('smallint'::pg_catalog.regtype, 'integer'::pg_catalog.regtype, 'real'::pg_catalog.regtype, 'double precision'::pg_catalog.regtype)
+	WHERE a.atttypid IN ('smallint'::pg_catalog.regtype::pg_catalog.oid, 'integer'::pg_catalog.regtype::pg_catalog.oid, 'real'::pg_catalog.regtype::pg_catalog.oid, 'double precision'::pg_catalog.regtype::pg_catalog.oid)
 		AND EXISTS (SELECT FROM pg_catalog.pg_depend AS p
-			WHERE p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND p.objid = d.oid
-				AND p.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-				AND p.refobjid IN ('flake_next_id()'::pg_catalog.regprocedure, 'flake_next_id(text)'::pg_catalog.regprocedure))
+			WHERE p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid AND p.objid = d.oid
+				AND p.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
+				AND p.refobjid IN ('flake_next_id()'::pg_catalog.regprocedure::pg_catalog.oid, 'flake_next_id(text)'::pg_catalog.regprocedure::pg_catalog.oid))
 	UNION ALL
-	SELECT 'warning', format('node id %s is derived from the system identifier, but this server takes part in logical replication', n.node_id),
+	SELECT 'warning', pg_catalog.format('node id %s is derived from the system identifier, but this server takes part in logical replication', n.node_id),
 		'Another server that writes may have the same node id, and then the same ids.',
 		'Set flake.node_id to a number that no other server has.'
 	FROM flake_node() AS n
@@ -502,12 +505,12 @@ BEGIN ATOMIC
 			OR EXISTS (SELECT FROM pg_catalog.pg_publication)
 			OR EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_type = 'logical'))
 	UNION ALL
-	SELECT 'warning', format('ids of generator "%s" are %s ahead of the clock', name, ahead),
+	SELECT 'warning', pg_catalog.format('ids of generator "%s" are %s ahead of the clock', name, ahead),
 		'The clock was set back, or was ahead when ids were made; their times are not the true ones.',
 		'Set the clock right, or wait for it; if it was wrong before and is right now, see flake_reset_clock().'
 	FROM generators WHERE ahead > interval '1.5 seconds'
 	UNION ALL
-	SELECT 'warning', format('generator "%s" comes to its end on %s', g.name, pg_catalog.to_char(i.last_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD')),
+	SELECT 'warning', pg_catalog.format('generator "%s" comes to its end on %s', g.name, pg_catalog.to_char(i.last_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD')),
 		'Its layout has no time after that; no ids are made then.',
 		'Plan a change to a layout with a later epoch or more bits of time.'
 	FROM generators AS g, LATERAL flake_layout_info(g.layout) AS i
@@ -518,7 +521,7 @@ BEGIN ATOMIC
 		'Run a time service such as chrony, ntpd or systemd-timesyncd.'
 	FROM flake_kernel_clock() AS k WHERE NOT k.synchronized
 	UNION ALL
-	SELECT 'warning', format('the clock may be wrong by %s', k.estimated_error),
+	SELECT 'warning', pg_catalog.format('the clock may be wrong by %s', k.estimated_error),
 		'Ids of several servers are ordered by their clocks.',
 		'Look at the time service of this machine.'
 	FROM flake_kernel_clock() AS k WHERE k.estimated_error > interval '100 milliseconds' AND k.synchronized;

@@ -109,6 +109,18 @@ FROM unnest(ARRAY[
 ]) AS text;
 \a
 
+-- The calendar is PostgreSQL's, there and back: the ends of every year and of
+-- every February, and the 29th where there is one.
+SELECT d, layout
+FROM (SELECT d, ('time:1 epoch=' || to_char(d, 'YYYY-MM-DD'))::flake_layout AS layout
+	FROM generate_series(1, 9999) AS y, LATERAL (VALUES (make_date(y, 1, 1)), (make_date(y, 2, 28)),
+		(make_date(y, 3, 1) - 1), (make_date(y, 3, 1)), (make_date(y, 12, 31))) AS v (d)) AS t
+WHERE (flake_layout_info(layout)).first_timestamp <> d::timestamptz
+	OR layout::text <> 'time:1 epoch=' || to_char(d, 'YYYY-MM-DD') || 'T00:00:00Z tick=1ms';
+SELECT y, outcome
+FROM generate_series(1, 9999) AS y, error_of(format('SELECT ''time:1 epoch=%s-02-29''::flake_layout', to_char(y, 'fm0000'))) AS outcome
+WHERE left(outcome, 8) <> CASE extract(day FROM make_date(y, 3, 1) - 1) WHEN 29 THEN 'no error' ELSE '22P02: i' END;
+
 --
 -- Casts, comparison, hashing
 --

@@ -125,7 +125,7 @@ find_entry(void)
 	pg_atomic_init_u64(&entry->mark_us, (uint64) FLAKE_NO_MARK);
 	pg_atomic_init_u64(&entry->start_us, (uint64) FLAKE_NO_MARK);
 	pg_atomic_init_u64(&entry->page_us, (uint64) FLAKE_NO_MARK);
-	pg_atomic_init_u32(&entry->moving_early, 0);
+	pg_atomic_init_u64(&entry->early_since_us, 0);
 	pg_atomic_init_u64(&entry->moves, 0);
 	entry->next = control->marks;
 	control->marks = place;
@@ -454,14 +454,21 @@ flake_mark_start_us(void)
 	return start_us;
 }
 
-/* Moves the mark ahead of need, if no other session is at it. */
+/*
+ * Moves the mark ahead of need, if no other session is at it.  One that was
+ * terminated in the middle counts no more after a second.
+ */
 static bool
 move_early(int64 until_us)
 {
-	uint32		nobody = 0;
+	pg_atomic_uint64 *since = &shared_mark->early_since_us;
+	uint64		other = pg_atomic_read_u64(since);
+	uint64		now = flake_monotonic_us();
 	bool		moved = false;
 
-	if (!pg_atomic_compare_exchange_u32(&shared_mark->moving_early, &nobody, 1))
+	if (other != 0 && now - other < FLAKE_MARK_AHEAD_US)
+		return false;
+	if (!pg_atomic_compare_exchange_u64(since, &other, now))
 		return false;
 
 	PG_TRY();
@@ -470,7 +477,7 @@ move_early(int64 until_us)
 	}
 	PG_FINALLY();
 	{
-		pg_atomic_write_u32(&shared_mark->moving_early, 0);
+		pg_atomic_write_u64(since, 0);
 	}
 	PG_END_TRY();
 	return moved;

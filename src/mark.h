@@ -45,8 +45,8 @@ typedef struct FlakeMark
 	/* int64: what we wrote to the relation's page last, published or not */
 	pg_atomic_uint64 page_us;
 
-	/* is a session at an early move? */
-	pg_atomic_uint32 moving_early;
+	/* since when a session is at an early move, monotonic; 0: none is */
+	pg_atomic_uint64 early_since_us;
 
 	/* for reports: how often the mark was moved */
 	pg_atomic_uint64 moves;

@@ -73,7 +73,7 @@ flake_drop_generator(PG_FUNCTION_ARGS)
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {PointerGetDatum(name)};
 
-	if (change_table("DELETE FROM %s WHERE name = $1", 1, types, values) == 0)
+	if (change_table("DELETE FROM %s WHERE name OPERATOR(pg_catalog.=) $1", 1, types, values) == 0)
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("generator \"%s\" does not exist", text_to_cstring(name)));

@@ -108,7 +108,7 @@ each_round()
         for ((i = 0; i < $#; i++)); do
             "$command" "${names[(i + ROUND - 1) % $#]}"
         done
-        note "$title, round $ROUND of $ROUNDS:$PROGRESS"
+        note "$title, round $ROUND of $ROUNDS:${PROGRESS%;}"
     done
 }
 

@@ -83,13 +83,13 @@ section_tables()
     ROUND=1
     for kind in "${kept[@]}"; do
         PROGRESS=''
-        set_wal_size 1GB
+        default_wal_size
         one_table bulk "$kind" load_bulk
         sql bench -c "DROP TABLE t_$kind"
         one_table sessions "$kind" load_sessions
-        set_wal_size 16GB
+        own_wal_size
         quietly choose_keys "$kind"
-        note "3 $TABLE_ROWS rows by one statement, then by 16 sessions:$PROGRESS"
+        note "3 $TABLE_ROWS rows by one statement, then by 16 sessions:${PROGRESS%;}"
     done
     each_round "3 newest 1 %, ms" range_scan "${kept[@]}"
     each_round "3 10000 lookups, ms" lookups "${kept[@]}"
@@ -98,10 +98,16 @@ section_tables()
     done
 }
 
-set_wal_size()
+default_wal_size()
 {
-    quietly sql bench -c "ALTER SYSTEM SET max_wal_size = '$1'" \
-        -c "ALTER SYSTEM SET min_wal_size = '$1'" -c "SELECT pg_reload_conf()" -c "SELECT pg_sleep(0.2)"
+    quietly sql bench -c "ALTER SYSTEM SET max_wal_size = '1GB'" \
+        -c "ALTER SYSTEM SET min_wal_size = '80MB'" -c "SELECT pg_reload_conf()" -c "SELECT pg_sleep(0.2)"
+}
+
+own_wal_size()
+{
+    quietly sql bench -c "ALTER SYSTEM RESET max_wal_size" \
+        -c "ALTER SYSTEM RESET min_wal_size" -c "SELECT pg_reload_conf()" -c "SELECT pg_sleep(0.2)"
 }
 
 load_bulk() { sql bench -c "$(insert_rows "t_$1" "$TABLE_ROWS")"; }

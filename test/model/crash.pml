@@ -23,7 +23,6 @@ inline read_clock(reading)
 	od
 }
 
-#include "mark.pml"
 #include "issue.pml"
 
 #ifdef FAILOVER

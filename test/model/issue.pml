@@ -37,6 +37,10 @@
 /* Ids in the order of their value: tick, node, slot, number. */
 #define ID(t, n, s, q)	((((t) * NODES + (n)) * SLOTS + (s)) * NUMBERS + (q))
 
+#ifdef MARK
+#include "mark.pml"
+#endif
+
 /* Shared memory of the server. */
 byte word[SLOTS];				/* last (tick, number) taken from each slot */
 byte ltick;						/* the layout's tick */

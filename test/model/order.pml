@@ -7,7 +7,6 @@
  */
 #ifdef JUMP
 #define MARK
-#include "mark.pml"
 #endif
 
 #define wall_is_past(tick)	true

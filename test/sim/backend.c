@@ -100,6 +100,14 @@ rest(Backend *backend)
 	turn_over();
 }
 
+/* Has the clock gone back so far that no more ids are made? */
+static bool
+time_is_refused(void)
+{
+	return start_of(world.seen_tick) - wall_us() >
+		lead_in_force(world.allowed_us);
+}
+
 /*
  * flake_reset_clock() in every database, after the node id was changed to one
  * that was never in use.
@@ -114,8 +122,9 @@ give_up_time(void)
 		node++;
 	if (node == 1 << NODE_BITS)
 		return;
+	if (!world.config->reset_any_time && !time_is_refused())
+		return;
 	world.node = node;
-	world.retired_nodes |= (1u << node) - 1;
 	trace("node id is set to %lld", (long long) node);
 	for (int i = 0; i < world.config->databases; i++)
 		reset_clock(i);

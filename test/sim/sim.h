@@ -59,6 +59,7 @@ typedef struct Config
 	int			restart_rate;	/* the server does */
 	int			node_rate;		/* a reload changes the node id */
 	int			reset_rate;		/* flake_reset_clock() */
+	bool		reset_any_time; /* also when ids are not refused */
 	int			restore_rate;	/* setval() on a mark, as a restore does */
 	int			wait_ticks;		/* no wait is longer; 0: not looked at */
 } Config;
@@ -145,6 +146,7 @@ typedef struct World
 	uint64		seen_words[MAX_SLOTS];
 	uint64		seen_tick;
 	int64		high_us;		/* highest reading - mono; see check.c */
+	int64		reset_high_us;	/* the same since the last reset began */
 	int64		last_single;	/* last id without slot bits, less its node */
 	int			nids;
 	int64		longest_wait_us;

@@ -99,6 +99,14 @@ flake_sim_point(void)
 		observe();
 }
 
+/* A session has come to know a time, and may act on it. */
+static void
+saw_time(int64 us)
+{
+	world.high_us = Max(world.high_us, us - world.mono_us);
+	world.reset_high_us = Max(world.reset_high_us, us - world.mono_us);
+}
+
 int64
 flake_clock_us(void)
 {
@@ -108,7 +116,7 @@ flake_clock_us(void)
 	flake_sim_point();
 	now_us = wall_us();
 	backend->read_us = now_us;
-	world.high_us = Max(world.high_us, now_us - world.mono_us);
+	saw_time(now_us);
 	flake_sim_point();
 	return now_us;
 }
@@ -189,8 +197,7 @@ flake_mark_start_us(void)
 
 	/* ids begin in the tick after it, so it is a reading of a clock, too */
 	if (start_us != PG_INT64_MIN)
-		world.high_us = Max(world.high_us,
-							start_of(tick_of(start_us) + 1) - world.mono_us);
+		saw_time(start_of(tick_of(start_us) + 1));
 	flake_sim_point();
 	return start_us;
 }
@@ -236,16 +243,18 @@ reset_clock(int database)
 
 	lock_mark(mark);
 	now_us = wall_us();
-	world.high_us = now_us - world.mono_us;
+	world.reset_high_us = now_us - world.mono_us;
 	trace("resets the clock of database %d", database);
 	flake_sim_point();
 	mark->mark_us = now_us;
 	mark->start_us = now_us;
 	flake_sim_point();
 	world.generation++;
+	world.retired_nodes |= (1u << world.node) - 1;
 	flake_sim_point();
 	observe();
 	flake_slots_reset(world.slots, now_us);
+	world.high_us = world.reset_high_us;
 	world.last_single = -1;
 	world.seen_tick = pg_atomic_read_u64(&world.slots->tick);
 	for (int i = 0; i < 1 << world.layout.slot_bits; i++)
