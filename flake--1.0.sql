@@ -361,7 +361,7 @@ COMMENT ON FUNCTION flake_next_ids(bigint, text) IS
 CREATE FUNCTION flake_reserve(count bigint, OUT first_id bigint, OUT last_id bigint, OUT step bigint) RETURNS SETOF record
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION flake_reserve(bigint) IS
-'ranges of ids of generator "default", together count ids, for the caller to give out: first_id, first_id + step, ... last_id; a range never leaves its tick, node and slot; errors as flake_next_ids(count)';
+'ranges of ids of generator "default", together count ids, for the caller to give out: first_id, first_id + step, ... last_id; one row if count is at most what the sequence field holds (256 in the default layout), else rows that fill it; a range never leaves its tick, node and slot; errors as flake_next_ids(count)';
 
 CREATE FUNCTION flake_reserve(count bigint, generator text, OUT first_id bigint, OUT last_id bigint, OUT step bigint) RETURNS SETOF record
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME';
@@ -505,7 +505,7 @@ BEGIN ATOMIC
 			OR EXISTS (SELECT FROM pg_catalog.pg_publication)
 			OR EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_type = 'logical'))
 	UNION ALL
-	SELECT 'warning', pg_catalog.format('ids of generator "%s" are %s ahead of the clock', name, ahead),
+	SELECT 'warning', pg_catalog.format('ids of generator "%s" are %s seconds ahead of the clock', name, pg_catalog.round(pg_catalog.date_part('epoch', ahead)::pg_catalog.numeric, 3)),
 		'The clock was set back, or was ahead when ids were made; their times are not the true ones.',
 		'Set the clock right, or wait for it; if it was wrong before and is right now, see flake_reset_clock().'
 	FROM generators WHERE ahead > interval '1.5 seconds'
@@ -521,7 +521,7 @@ BEGIN ATOMIC
 		'Run a time service such as chrony, ntpd or systemd-timesyncd.'
 	FROM flake_kernel_clock() AS k WHERE NOT k.synchronized
 	UNION ALL
-	SELECT 'warning', pg_catalog.format('the clock may be wrong by %s', k.estimated_error),
+	SELECT 'warning', pg_catalog.format('the clock may be wrong by %s seconds', pg_catalog.round(pg_catalog.date_part('epoch', k.estimated_error)::pg_catalog.numeric, 3)),
 		'Ids of several servers are ordered by their clocks.',
 		'Look at the time service of this machine.'
 	FROM flake_kernel_clock() AS k WHERE k.estimated_error > interval '100 milliseconds' AND k.synchronized;

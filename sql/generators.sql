@@ -1,6 +1,8 @@
 --
 -- Named generators: made, used, dropped, rolled back, and who may.
 --
+-- an id that a parallel worker makes is not this process's last one
+SET max_parallel_workers_per_gather = 0;
 SET client_min_messages = error;
 \set VERBOSITY terse
 CREATE EXTENSION flake;

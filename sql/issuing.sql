@@ -2,6 +2,8 @@
 -- Making ids: flake_next_id, flake_next_ids, flake_reserve, flake_last_id,
 -- flake_prefixed.  Properties only, no id is printed.
 --
+-- an id that a parallel worker makes is not this process's last one
+SET max_parallel_workers_per_gather = 0;
 SET client_min_messages = error;	-- the one warning about a derived node id
 CREATE EXTENSION flake;
 
@@ -96,6 +98,11 @@ SELECT count(*), count(DISTINCT id) FROM
   (SELECT generate_series(first_id, last_id, step) AS id FROM reserved UNION ALL SELECT id FROM taken) AS s;
 SELECT max(last_id) = flake_last_id() AS last FROM reserved;
 SELECT flake_next_id() > max(last_id) AS later FROM reserved;
+-- one row as long as the sequence field holds it, else rows that fill it
+SELECT n, count(*) AS rows, max((last_id - first_id) / step + 1) AS longest
+FROM unnest(ARRAY[1, 50, 255, 256, 257, 512, 1000]) AS n, LATERAL flake_reserve(n) GROUP BY n ORDER BY n;
+SELECT bool_and(c = 1) AS always_one
+FROM (SELECT (SELECT count(*) FROM flake_reserve(50 + 0 * i)) AS c FROM generate_series(1, 2000) AS i) AS s;
 SELECT count(*) FROM flake_reserve(0);
 \set VERBOSITY sqlstate
 SELECT * FROM flake_reserve(-1);

@@ -2,6 +2,8 @@
 -- the highest ids of a time bracket, and the neighbours beyond both ends.
 CREATE EXTENSION flake;
 SET timezone = 'UTC';
+-- Thousands of small statements: not one worker for each, where these are forced.
+SET max_parallel_workers_per_gather = 0;
 
 -- The seed; another one must give the same output.
 SELECT setseed(0.20250101);

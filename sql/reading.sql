@@ -178,7 +178,7 @@ RESET enable_seqscan;
 RESET enable_bitmapscan;
 
 -- Without a layout they are not immutable, and PostgreSQL says so.
-\set VERBOSITY terse
+\set VERBOSITY sqlstate
 CREATE INDEX event_wrong ON event (flake_timestamp(id));
 \set VERBOSITY default
 

@@ -41,8 +41,9 @@
  *	(f) The one number of tick floor + 1 comes from the home slot and leaves
  *		the session there, with last_tick = floor + 1, so (d) and (e) hold
  *		for what follows.
- *	Without slot bits there is one word, and numbers are taken one at a time,
- *	so ids increase across sessions as well.
+ *	Without slot bits there is one word, and numbers are taken one at a time
+ *	(but for whole ranges that a client asked for), so ids increase across
+ *	sessions as well.
  *
  * True time (promise P3): the common path compares the range's tick with the
  * clock before every id, or with the cycle counter while that tells as much
@@ -82,10 +83,13 @@ typedef enum CheckResult
 } CheckResult;
 
 /*
- * What one call of flake_session_refill() has found out so far.
+ * What one request for a range asks for, and has found out so far.
  */
 typedef struct Refill
 {
+	uint64		need;			/* ids that the caller is going to want */
+	uint64		least;			/* a range of fewer is of no use */
+
 	FlakeReading now;			/* the clock */
 	int64		floor;
 	int64		excess_us;		/* TICK_TOO_FAR_AHEAD: by how much */
@@ -282,10 +286,12 @@ check_tick(const FlakeSession *session, Refill *refill, int64 tick)
 }
 
 /*
- * Move a slot's word forward within "tick", by as many as "most" numbers.
+ * Move a slot's word forward within "tick", by at least "least" and at most
+ * "most" numbers.
  */
 static TakeResult
-move_word(FlakeSession *session, uint32 slot, int64 tick, uint64 most)
+move_word(FlakeSession *session, uint32 slot, int64 tick, uint64 least,
+		  uint64 most)
 {
 	const FlakeLayout *layout = session->layout;
 	FlakeSlot  *shared = &session->slots->slot[slot];
@@ -298,7 +304,7 @@ move_word(FlakeSession *session, uint32 slot, int64 tick, uint64 most)
 		uint64		next = Max(word + 1, first_word);
 		uint64		count;
 
-		if (next > last_word)
+		if (next > last_word || last_word - next + 1 < least)
 			return USED_UP;
 		count = Min(most, last_word - next + 1);
 
@@ -334,8 +340,9 @@ move_word(FlakeSession *session, uint32 slot, int64 tick, uint64 most)
  * slots if it had to climb in the tick before.
  */
 static TakeResult
-take_in_floor(FlakeSession *session, int64 floor, int64 need)
+take_in_floor(FlakeSession *session, const Refill *refill)
 {
+	int64		floor = refill->floor;
 	bool		fresh = floor > session->last_tick;
 	bool		single = session->layout->slot_bits == 0;
 	uint32		slot = session->slot;
@@ -353,8 +360,9 @@ take_in_floor(FlakeSession *session, int64 floor, int64 need)
 	for (; slot < session->nslots; slot++)
 	{
 		uint64		most = session->greedy ? PG_UINT64_MAX :
-			Max(session->want, (uint64) need);
-		TakeResult	result = move_word(session, slot, floor, single ? 1 : most);
+			Max(session->want, refill->need);
+		TakeResult	result = move_word(session, slot, floor, refill->least,
+									   single ? refill->least : most);
 
 		if (result != USED_UP)
 			return result;
@@ -460,7 +468,7 @@ take_one_ahead(FlakeSession *session, Refill *refill)
 			/* not an error: the present tick has not been refused */
 			return USED_UP;
 	}
-	result = move_word(session, session->home, refill->floor + 1, 1);
+	result = move_word(session, session->home, refill->floor + 1, 1, 1);
 	if (result == TAKEN)
 	{
 		session->climbed = false;
@@ -521,20 +529,11 @@ open_range(FlakeSession *session, FlakeReading now)
 }
 
 /*
- * Take a new range for the session.
- *
- * "need" is how many ids the caller is going to ask for, at least 1; the
- * range may have fewer or more.  What is left of the old range is lost.
- *
- * FLAKE_GRANTED: the range has at least one id, to be given out now without
- * another look at the clock.  Else the clock was refused, "refusal" says
- * how, and nothing has changed.
+ * Take a new range for the session, as one request asks for it.
  */
-FlakeVerdict
-flake_session_refill(FlakeSession *session, int64 need, FlakeRefusal *refusal)
+static FlakeVerdict
+take_range(FlakeSession *session, Refill refill)
 {
-	Refill		refill = {.refusal = refusal};
-
 	flake_session_forget_range(session);
 
 	for (;;)
@@ -567,8 +566,9 @@ flake_session_refill(FlakeSession *session, int64 need, FlakeRefusal *refusal)
 			continue;
 		}
 
-		result = take_in_floor(session, refill.floor, need);
-		if (result == USED_UP && session->last_tick < refill.floor)
+		result = take_in_floor(session, &refill);
+		if (result == USED_UP && session->last_tick < refill.floor &&
+			refill.least == 1)
 			result = take_one_ahead(session, &refill);
 		if (result == TAKEN)
 		{
@@ -578,4 +578,39 @@ flake_session_refill(FlakeSession *session, int64 need, FlakeRefusal *refusal)
 		if (result == USED_UP)
 			wait_for_next_tick(session, &refill);
 	}
+}
+
+/*
+ * Take a new range for the session.
+ *
+ * "need" is how many ids the caller is going to ask for, at least 1; the
+ * range may have fewer or more.  What is left of the old range is lost.
+ *
+ * FLAKE_GRANTED: the range has at least one id, to be given out now without
+ * another look at the clock.  Else the clock was refused, "refusal" says
+ * how, and nothing has changed.
+ */
+FlakeVerdict
+flake_session_refill(FlakeSession *session, int64 need, FlakeRefusal *refusal)
+{
+	return take_range(session, (Refill)
+					  {
+						  .need = need, .least = 1, .refusal = refusal
+					  });
+}
+
+/*
+ * The same, but the range has at least "count" ids, which must not be more
+ * than the layout's sequence field holds.  Slots with fewer left are passed
+ * over, so this may wait for the next tick where a single id is to be had.
+ */
+FlakeVerdict
+flake_session_refill_whole(FlakeSession *session, int64 count,
+						   FlakeRefusal *refusal)
+{
+	Assert(count <= flake_session_field(session));
+	return take_range(session, (Refill)
+					  {
+						  .need = count, .least = count, .refusal = refusal
+					  });
 }

@@ -154,6 +154,9 @@ extern void flake_session_set_node(FlakeSession *session, int64 node);
 extern bool flake_session_look(FlakeSession *session);
 extern FlakeVerdict flake_session_refill(FlakeSession *session, int64 need,
 										 FlakeRefusal *refusal);
+extern FlakeVerdict flake_session_refill_whole(FlakeSession *session,
+											   int64 count,
+											   FlakeRefusal *refusal);
 extern void flake_layout_geometry(const FlakeLayout *layout,
 								  FlakeGeometry *geometry);
 
@@ -187,6 +190,13 @@ extern void flake_sim_point(void);
 #else
 #define FLAKE_POINT()	((void) 0)
 #endif
+
+/* Ids of one tick and slot: the longest range there can be. */
+static inline int64
+flake_session_field(const FlakeSession *session)
+{
+	return flake_mask(session->layout->seq_bits) + 1;
+}
 
 /* Ids left in the range. */
 static inline int64

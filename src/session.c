@@ -158,45 +158,56 @@ raise_refusal(const FlakeSession *session, FlakeVerdict verdict,
 	}
 }
 
-/*
- * Give the session a new range, of at least one id.  "function" is named in
- * the error on a standby.
- */
-void
-flake_session_grant(FlakeSession *session, int64 need, const char *function)
+/* What has to be seen to before a session asks for a range. */
+static void
+prepare(SessionEntry *entry, const char *function)
 {
-	SessionEntry *entry = (SessionEntry *) session;
-	FlakeRefusal refusal;
-
 	flake_refuse_on_standby(function);
 	if (entry->node_version != node_version)
 	{
 		uint64		version = node_version;
-		int64		node = flake_node_for_issuing(session->layout);
+		int64		node = flake_node_for_issuing(&entry->layout);
 
 		flake_watch_node(node);
-		flake_session_set_node(session, node);
+		flake_session_set_node(&entry->session, node);
 		entry->node_version = version;
 	}
 	flake_watch_clock();
+}
+
+/*
+ * Give the session a new range, of at least one id.  "need" is how many the
+ * caller is going to want; "function" is named in the error on a standby.
+ */
+void
+flake_session_grant(FlakeSession *session, int64 need, const char *function)
+{
+	FlakeRefusal refusal;
+
+	prepare((SessionEntry *) session, function);
 	raise_refusal(session, flake_session_refill(session, need, &refusal),
 				  &refusal);
 }
 
 /*
- * Take up to "most" ids that follow each other, a step apart.  Returns how
- * many; at least one.
+ * Take ids that follow each other, a step apart: "most" of them, or as many as
+ * one tick and slot have if that is less.  Returns how many.
  */
 int64
 flake_session_take_run(FlakeSession *session, int64 most, const char *function,
 					   int64 *first_id)
 {
-	int64		count;
+	int64		count = Min(most, flake_session_field(session));
 
-	if (!flake_session_ready(session))
-		flake_session_grant(session, most, function);
+	if (flake_session_left(session) < count || !flake_session_ready(session))
+	{
+		FlakeRefusal refusal;
 
-	count = Min(most, flake_session_left(session));
+		prepare((SessionEntry *) session, function);
+		raise_refusal(session,
+					  flake_session_refill_whole(session, count, &refusal),
+					  &refusal);
+	}
 	*first_id = (int64) session->next_id;
 	session->next_id += (uint64) count * session->step;
 	return count;

@@ -7,13 +7,13 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 
 #include "clock.h"
 #include "compat.h"
 #include "generator.h"
-#include "node.h"
 #include "session.h"
 #include "sql_text.h"
 
@@ -41,11 +41,11 @@ static pg_noinline int64
 next_id_slowly(FlakeGenerator *generator)
 {
 	static const char *const function = "flake_next_id()";
-	int64		id;
+	FlakeSession *session = flake_generator_session(generator, function);
 
-	(void) flake_session_take_run(flake_generator_session(generator, function),
-								  1, function, &id);
-	return id;
+	if (!flake_session_ready(session))
+		flake_session_grant(session, 1, function);
+	return flake_session_give(session);
 }
 
 static inline int64

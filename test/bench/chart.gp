@@ -2,51 +2,90 @@
 # of WAL per row, by kind of key.  Run by test/bench/run with "data", a directory of
 # files from "report chart", and "out", the SVG file.
 #
-# No background, and a grey that can be read on white and on black.
+# No background, and a grey and colours that can be read on white and on black.
 
-set terminal svg size 900,640 dynamic font 'Helvetica,Arial,sans-serif,13'
+set terminal svg size 900,680 dynamic font 'Helvetica,Arial,sans-serif,13'
 set output out
 
 grey = '#7a828c'
-faint = '#7a828c'
 set border 3 linecolor rgb grey
 set tics nomirror textcolor rgb grey
 set title textcolor rgb grey font ',15'
 set key textcolor rgb grey
 set xlabel textcolor rgb grey
-set ylabel textcolor rgb grey
-set grid ytics linecolor rgb faint linewidth 0.4 dashtype 3
+set grid ytics linecolor rgb grey linewidth 0.4 dashtype 3
 
-flake = '#2f81f7'
-wide = '#8a5cf0'
-sequence = '#d97b29'
-cached = '#b8912c'
-uuid = '#2f9e5b'
-uuidv7 = '#1f9e9e'
-floor = '#8b949e'
+contenders = 'constant flake_wide flake nextval_1000 nextval uuidv7 uuid'
+colours = '#8b949e #8a5cf0 #2f81f7 #b8912c #d9672b #1f9e9e #2f9e5b'
+array names[7] = ['constant C function', "flake, layout wide", 'flake', 'nextval(), CACHE 1000', \
+    'nextval()', 'uuidv7()', 'gen\_random\_uuid()']
+file(i) = data . '/total.' . word(contenders, i)
+colour(i) = word(colours, i)
 
-there(c) = system(sprintf("test -e '%s/total.%s' && echo 1 || echo 0", data, c)) + 0
-file(c) = data . '/total.' . c
+# Not every server has every function.
+here = ''
+do for [i = 1:words(contenders)] {
+    if (system("test -e '" . file(i) . "' && echo yes") eq 'yes') { here = here . ' ' . i }
+}
+nth(k) = int(word(here, k))
+
+stats data . '/rows' using 2 name 'rows' nooutput
+stats data . '/sizes' using 2 name 'sizes' nooutput
+
+# no blank patch below points
+set pointintervalbox 0
 
 set multiplot
 
-# ---- calls per second
+# ---- calls per second: medians, with minimum and maximum
 
-set origin 0, 0.44
-set size 1, 0.56
-set lmargin at screen 0.07
-set rmargin at screen 0.70
-set title 'Calls per second, all sessions together (millions)'
+set lmargin at screen 0.06
+set rmargin at screen 0.72
+set tmargin at screen 0.94
+set bmargin at screen 0.53
+set title 'Calls per second of all sessions together, millions'
 set logscale x 2
-set xrange [0.9:18]
+set xrange [0.92:17.4]
 set yrange [0:*]
 set xtics (1, 2, 4, 8, 16)
 set xlabel 'sessions at once' offset 0, 0.5
-set key at screen 0.98, 0.95 right top Left reverse samplen 2 spacing 1.3
-contenders = 'constant flake_wide flake nextval_1000 nextval uuidv7 uuid'
-names = '"constant C function" "flake, layout wide" "flake" "nextval(), CACHE 1000" "nextval()" "uuidv7()" "gen\_random\_uuid()"'
-colours = floor . ' ' . wide . ' ' . flake . ' ' . cached . ' ' . sequence . ' ' . uuidv7 . ' ' . uuid
-plot for [i = 1:words(contenders)] c = word(contenders, i) \
-    (there(c) ? file(c) : '/dev/null') using 1:2 with lines \
-        linecolor rgb word(colours, i) linewidth 2 title word(names, i)
+set key at screen 0.98, screen 0.92 right top Left reverse samplen 2 spacing 1.4
+plot for [k = 1:words(here)] file(nth(k)) using 1:2:3:4 with yerrorlines \
+    linecolor rgb colour(nth(k)) linewidth 2 pointtype 7 pointsize 0.4 title names[nth(k)]
 unset logscale
+unset xlabel
+
+# ---- by kind of key: bars from zero, one colour for one load
+
+set style fill solid 0.85 noborder
+set boxwidth 0.75
+set xtics autofreq scale 0 rotate by -35 font ',11'
+set tmargin at screen 0.40
+set bmargin at screen 0.14
+set xrange [-0.6:rows_records - 0.4]
+set ytics font ',11'
+
+set lmargin at screen 0.06
+set rmargin at screen 0.33
+set title 'Million rows inserted per second'
+plot data . '/rows' using 0:2:xtic(1) with boxes linecolor rgb colour(3) notitle, \
+    '' using 0:2:3:4 with errorbars linecolor rgb grey linewidth 1 pointtype 0 notitle
+
+set style data histograms
+set xrange [-0.6:sizes_records - 0.4]
+set style histogram clustered gap 1
+set boxwidth 0.9 relative
+set key at screen 0.98, screen 0.57 right top Left reverse samplen 1.2 spacing 1.4
+set lmargin at screen 0.39
+set rmargin at screen 0.66
+set title 'Index, bytes per row'
+plot data . '/sizes' using 2:xtic(1) linecolor rgb colour(3) title 'rows by one statement', \
+    '' using 5 linecolor rgb colour(4) title 'rows by 16 sessions'
+
+unset key
+set lmargin at screen 0.72
+set rmargin at screen 0.99
+set title 'WAL, bytes per row'
+plot data . '/sizes' using 8:xtic(1) linecolor rgb colour(3), '' using 11 linecolor rgb colour(4)
+
+unset multiplot

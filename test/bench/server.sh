@@ -104,11 +104,11 @@ each_round()
     shift 2
     local names=("$@")
     for ((ROUND = 1; ROUND <= ROUNDS; ROUND++)); do
-        PROGRESS=''
+        PROGRESS='' LAST=''
         for ((i = 0; i < $#; i++)); do
             "$command" "${names[(i + ROUND - 1) % $#]}"
         done
-        note "$title, round $ROUND of $ROUNDS:${PROGRESS%;}"
+        note "$title, round $ROUND of $ROUNDS:${PROGRESS#;}"
     done
 }
 
@@ -117,7 +117,8 @@ record()
 {
     [[ $6 =~ ^-?[0-9]+(\.[0-9]+)?$ ]] || die "$2 of $3 gave \"$6\"" "$(tail -n 20 "$WORK/log")"
     printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "$5" "$ROUND" "$6" >>"$RESULTS"
-    PROGRESS+=" $3 $6;"
+    if [ "$LAST" = "$3" ]; then PROGRESS+=" / $6"; else PROGRESS+="; $3 $6"; fi
+    LAST=$3
 }
 
 calculate() { awk "BEGIN { printf \"%.${2:-2}f\", $1 }"; }

@@ -82,14 +82,14 @@ section_tables()
     local kind kept=(flake bigserial uuid ${HAVE_UUIDV7:+uuidv7})
     ROUND=1
     for kind in "${kept[@]}"; do
-        PROGRESS=''
+        PROGRESS='' LAST=''
         default_wal_size
         one_table bulk "$kind" load_bulk
         sql bench -c "DROP TABLE t_$kind"
         one_table sessions "$kind" load_sessions
         own_wal_size
         quietly choose_keys "$kind"
-        note "3 $TABLE_ROWS rows by one statement, then by 16 sessions:${PROGRESS%;}"
+        note "3 $TABLE_ROWS rows by one statement, then by 16 sessions:${PROGRESS#;}"
     done
     each_round "3 newest 1 %, ms" range_scan "${kept[@]}"
     each_round "3 10000 lookups, ms" lookups "${kept[@]}"
@@ -140,10 +140,11 @@ choose_keys()
 {
     sql bench <<SQL
 ANALYZE t_$1;
+SET client_min_messages = warning;
 DROP TABLE IF EXISTS probe_$1;
 SELECT setseed(0.5);
 CREATE TABLE probe_$1 AS
-    SELECT id FROM (SELECT id FROM t_$1 ORDER BY random() LIMIT 10000) AS some ORDER BY random();
+    SELECT id FROM (SELECT id FROM t_$1 ORDER BY random() LIMIT 10000) AS chosen ORDER BY random();
 ANALYZE probe_$1;
 CREATE TABLE IF NOT EXISTS newest (kind text PRIMARY KEY, key text);
 INSERT INTO newest SELECT '$1', id FROM t_$1 ORDER BY id DESC OFFSET $TABLE_ROWS / 100 LIMIT 1

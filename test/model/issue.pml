@@ -390,7 +390,10 @@ take:
 			word[slot] = WORD(floor) + next + left - 1;
 #ifndef PROMPT
 			if
-			:: true -> forget_request(); goto request	/* cancelled */
+			:: true ->		/* too late by another reading: all lost */
+				left = 0; next = 0;
+				forget_request();
+				goto request
 			:: true
 			fi;
 #endif

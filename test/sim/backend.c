@@ -8,12 +8,7 @@
 static void
 give_out(Backend *backend)
 {
-	FlakeSession *session = &backend->session;
-	int64		id = session->next_id;
-
-	session->next_id += session->step;
-	session->left--;
-	check_id(backend, id);
+	check_id(backend, flake_session_give(&backend->session));
 }
 
 /* As flake_session_grant() in src/session.c does it. */
@@ -55,6 +50,9 @@ take_one(Backend *backend, int64 need)
 
 	if (flake_session_next(&backend->session, &id))
 	{
+		if (++backend->ids_since_read > FLAKE_COUNTER_MAX_IDS)
+			fail("session %d did not look at the clock for %d ids",
+				 backend->number, backend->ids_since_read);
 		check_id(backend, id);
 		return true;
 	}
@@ -82,10 +80,9 @@ take_run(Backend *backend, int64 count)
 {
 	FlakeSession *session = &backend->session;
 
-	if (!flake_session_usable(session, flake_clock_us()) &&
-		!grant(backend, count))
+	if (!flake_session_ready(session) && !grant(backend, count))
 		return;
-	for (int64 n = Min(count, session->left); n > 0; n--)
+	for (int64 n = Min(count, flake_session_left(session)); n > 0; n--)
 		give_out(backend);
 }
 
@@ -167,6 +164,7 @@ backend_start(Backend *backend)
 	backend->asking = false;
 	backend->last_id = -1;
 	backend->leisure = random_below(4);
+	counter_begin(backend);
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		if (world.marks[i].locked_by == backend->number)

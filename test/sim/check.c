@@ -103,9 +103,9 @@ check_tick_moved(Backend *backend, uint64 old, uint64 new)
 	if (ahead_of_all(new) > 0)
 		fail("session %d moved the layout's tick faster than time goes (%lld us)",
 			 backend->number, (long long) ahead_of_all(new));
-	/* the next tick after a wait may be one that is not allowed yet */
-	if (start_of(new) - backend->read_us >
-		backend->allowed_us + world.layout.tick_us)
+	/* after a wait: the next tick, which is looked at afterwards */
+	if (new > old + 1 &&
+		start_of(new) - backend->read_us > backend->allowed_us)
 		fail("session %d moved the layout's tick to a time that was refused",
 			 backend->number);
 }
@@ -129,12 +129,12 @@ void
 check_granted(Backend *backend)
 {
 	const FlakeSession *session = &backend->session;
+	int64		left = flake_session_left(session);
 
-	if (session->left < 1 ||
-		session->left > INT64CONST(1) << world.layout.seq_bits)
+	if (left < 1 || left > INT64CONST(1) << world.layout.seq_bits)
 	{
 		fail("session %d was granted %lld ids", backend->number,
-			 (long long) session->left);
+			 (long long) left);
 		return;
 	}
 	if (backend->moved != 1)
@@ -280,6 +280,9 @@ check_id(Backend *backend, int64 id)
 			 (long long) backend->allowed_us);
 	if (tick < tick_of(backend->read_us))
 		fail("session %d was given an id of a tick that is past",
+			 backend->number);
+	if (!world.count_wrong && tick < tick_of(backend->known_us))
+		fail("session %d was given an id of a tick that is past by the counter",
 			 backend->number);
 	if (!reset && ahead_of_all(tick) > layout->tick_us)
 		fail("session %d was given an id that no time leads to (%lld us)",

@@ -81,7 +81,7 @@ make_layout(const Config *config)
 	layout->epoch_us = one_in(2) ? INT64CONST(1735689600000000) :
 		random_below(1000000) - 500000;
 	layout->slot_bits = config->no_slots ? 0 : random_below(4);
-	layout->seq_bits = random_below(3);
+	layout->seq_bits = config->long_ranges ? 7 : random_below(3);
 	layout->node_bits = NODE_BITS;
 	below = NODE_BITS + layout->slot_bits + layout->seq_bits;
 	layout->time_bits = config->ends ? 4 + random_below(4) :
@@ -189,17 +189,15 @@ make_world(const Config *config, uint64 seed, bool traced)
 	tick_us = world.layout.tick_us;
 	world.dt_us = one_in(3) ? tick_us / 3 : one_in(2) ? tick_us / 30 : 2 * tick_us;
 	world.dt_us = Max(world.dt_us, 1);
-	if (config->prompt)
-		world.dt_us = Max(tick_us / 1000, 1);
-	world.mark_ahead_us = one_in(2) ? FLAKE_US_PER_SECOND : 3 * tick_us;
+	world.mark_ahead_us = one_in(2) ? FLAKE_US_PER_SECOND : 8 * tick_us;
 	world.allowed_us = one_in(2) ? 5 * FLAKE_US_PER_SECOND :
 		lead_ticks[random_below(lengthof(lead_ticks))] * tick_us;
 	if (config->prompt)
 	{
 		/* room for a restart, a step back, and the ticks beyond */
 		world.allowed_us = 5 * FLAKE_US_PER_SECOND + 40 * tick_us;
-		world.mark_ahead_us = Min(world.mark_ahead_us, 3 * tick_us);
 	}
+	world.count_rate = one_in(3) ? 1 : one_in(2) ? 24.5 : 3000;
 	world.node = config->node_rate > 0 ? random_below(1 << NODE_BITS) : 0;
 
 	if (!config->ends)
@@ -352,6 +350,8 @@ something_happens(const Config *config)
 		world.frozen = !world.frozen;
 		trace("clock %s", world.frozen ? "stands still" : "goes on");
 	}
+	if (happens(config->counter_rate))
+		counter_fault();
 	if (happens(config->node_rate))
 		world.node = random_below(1 << NODE_BITS);
 	if (happens(config->restore_rate))
@@ -370,12 +370,17 @@ something_happens(const Config *config)
 static void
 time_passes(bool prompt)
 {
-	if (prompt)
-		advance(random_below(2 * world.dt_us));
+	int64		tick_us = world.layout.tick_us;
+
+	/* prompt: a tick lasts for some hundred turns */
+	if (prompt && tick_us >= 1000)
+		advance(random_below(tick_us / 300));
+	else if (prompt)
+		advance(one_in(1 + 500 / tick_us) ? 1 : 0);
 	else if (one_in(4))
 		advance(random_below(world.dt_us) + 1);
 	else if (one_in(64))
-		advance(random_below(5 * world.layout.tick_us));
+		advance(random_below(5 * tick_us));
 }
 
 static bool
@@ -433,7 +438,9 @@ run(Backend *backend, bool prompt)
 		world.points_left = 1 + random_below(12);
 
 	world.running = backend;
+	counter_load(backend);
 	fiber_run(backend->fiber);
+	counter_save(backend);
 	world.running = NULL;
 
 	if (prompt)
@@ -479,6 +486,7 @@ drain(void)
 	trace("nobody asks anew");
 	world.draining = true;
 	world.frozen = false;
+	world.count_frozen = false;
 	while (!world.failed && someone_asks())
 	{
 		if (world.mono_us > until_us)

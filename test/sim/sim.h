@@ -2,8 +2,9 @@
  * sim.h
  *		A deterministic simulation of many sessions that take ids.
  *
- * The code under test is src/issue.c and src/layout.c themselves, compiled
- * with -DFLAKE_SIMULATION; nothing of the server is linked.  Sessions are
+ * The code under test is src/issue.c, src/counter.c and src/layout.c
+ * themselves, compiled with -DFLAKE_SIMULATION; nothing of the server is
+ * linked.  Sessions are
  * coroutines that another one may interrupt at every FLAKE_POINT(), at every
  * reading of a clock or of the mark, and in every wait.  All chance comes from
  * one seed, so a schedule that failed can be run again and watched.
@@ -11,6 +12,7 @@
  *	fiber.c		coroutines
  *	world.c		the clocks, the mark and everything else that issue.h asks of
  *				its surroundings
+ *	counter.c	the processor's cycle counter
  *	backend.c	what a session does all day
  *	schedule.c	who runs next, what happens to the clock and the server
  *	check.c		the properties that must hold
@@ -24,11 +26,12 @@
 
 #include "postgres.h"
 
-#include "../../src/issue.h"
+#include "issue.h"
 
 /* the server's own are not linked */
 #undef printf
 #undef fprintf
+#undef vprintf
 #undef vfprintf
 #undef snprintf
 #undef vsnprintf
@@ -50,6 +53,7 @@ typedef struct Config
 	bool		no_slots;		/* layouts without slot bits only */
 	bool		ends;			/* begin near the epoch or the last tick */
 	bool		crowd;			/* at least as many sessions as ids per tick */
+	bool		long_ranges;	/* many sequence bits */
 	int			databases;
 	int			turns;			/* length of a schedule */
 	int			step_rate;		/* the wall clock is set */
@@ -61,6 +65,7 @@ typedef struct Config
 	int			reset_rate;		/* flake_reset_clock() */
 	bool		reset_any_time; /* also when ids are not refused */
 	int			restore_rate;	/* setval() on a mark, as a restore does */
+	int			counter_rate;	/* the cycle counter goes wrong */
 	int			wait_ticks;		/* no wait is longer; 0: not looked at */
 } Config;
 
@@ -74,6 +79,15 @@ typedef struct Mark
 	int			locked_by;		/* a backend's number; -1: nobody */
 } Mark;
 
+/* What src/counter.c knows in one process. */
+typedef struct CounterMemory
+{
+	int			state;
+	uint64		pair_count;
+	int64		pair_ns;
+	double		rate;
+} CounterMemory;
+
 typedef struct Backend
 {
 	/* who */
@@ -83,6 +97,7 @@ typedef struct Backend
 	Fiber	   *fiber;
 	FlakeSession session;
 	int64		node;
+	CounterMemory counter;
 
 	/* habits: 0 asks at once again .. 3 asks now and then */
 	int			leisure;
@@ -96,6 +111,9 @@ typedef struct Backend
 	bool		asking;			/* inside flake_session_refill() */
 	int64		asked_us;		/* mono */
 	int64		read_us;		/* its last reading of the wall clock */
+	int64		read_mono_us;
+	int64		known_us;		/* the time it knows from the counter */
+	int			ids_since_read;
 	int64		allowed_us;		/* the lead that it was told last */
 	int			moved;			/* words moved since it asked */
 	int64		range_tick;		/* of the range it has */
@@ -118,6 +136,10 @@ typedef struct World
 	int64		wall_offset_us; /* wall - mono */
 	int64		true_offset_us; /* at the beginning */
 	bool		frozen;			/* the wall clock stands still */
+	double		count_rate;		/* of the cycle counter, per microsecond */
+	bool		count_frozen;
+	bool		count_wrong;	/* it was, at some time */
+	uint64		count_base;
 	int64		dt_us;			/* what a turn takes at most, mostly */
 
 	/* the server */
@@ -167,6 +189,12 @@ extern void observe(void);
 extern void turn_over(void);
 extern void reset_clock(int database);
 extern void trace(const char *fmt,...) pg_attribute_printf(1, 2);
+
+/* counter.c */
+extern void counter_begin(Backend *backend);
+extern void counter_load(const Backend *backend);
+extern void counter_save(Backend *backend);
+extern void counter_fault(void);
 
 /* backend.c */
 extern void backend_start(Backend *backend);

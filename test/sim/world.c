@@ -116,6 +116,9 @@ flake_clock_us(void)
 	flake_sim_point();
 	now_us = wall_us();
 	backend->read_us = now_us;
+	backend->read_mono_us = world.mono_us;
+	backend->known_us = now_us;
+	backend->ids_since_read = 0;
 	saw_time(now_us);
 	flake_sim_point();
 	return now_us;

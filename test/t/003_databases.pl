@@ -31,14 +31,14 @@ sub copies
 	return {
 		database => $database,
 		file => "$dir/$database.$name",
-		sql => "COPY (SELECT $function FROM generate_series(1, 1000)) TO STDOUT;"
+		sql => "COPY (SELECT $function FROM generate_series(1, 200)) TO STDOUT;"
 	};
 }
 
 my @busy = start_load($node, map { copies('postgres', @$_) }
 	  [ 'flake_next_id()', 'default' ], [ "flake_next_id('few')", 'few' ]);
 
-load_goes_on(10_000, @busy);
+load_goes_on(2_000, @busy);
 # nobody may be connected to what is copied
 $node->safe_psql('postgres', 'CREATE DATABASE copied TEMPLATE original');
 is(value($node, 'SELECT count(*) FROM stored', 'copied'), 20_000, 'a copied database');
@@ -78,12 +78,12 @@ my $gone = qr/42883|42704|42P01|XX000: cache lookup failed for function/;
 my @load = map {
 	{   file => "$dir/dropped$_",
 		errors_go_on => 1,
-		sql => 'COPY (SELECT flake_next_id() FROM generate_series(1, 500)) TO STDOUT;'
+		sql => 'COPY (SELECT flake_next_id() FROM generate_series(1, 200)) TO STDOUT;'
 	}
 } 1 .. 4;
 # one statement all the time, which does not notice
 my $long = { file => "$dir/long",
-	sql => 'COPY (SELECT flake_next_id() FROM generate_series(1, 1000000)) TO STDOUT;' };
+	sql => 'COPY (SELECT flake_next_id() FROM generate_series(1, 300000)) TO STDOUT;' };
 $long->{sql} = "\\set ON_ERROR_STOP 0\n$long->{sql}\n" x 3;
 
 value($node, 'SELECT flake_next_id()');

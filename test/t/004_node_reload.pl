@@ -17,16 +17,16 @@ my $dir = $node->basedir;
 
 my @job = start_load($node, map {
 	{   file => "$dir/session$_",
-		sql => 'COPY (SELECT flake_next_id() FROM generate_series(1, 500)) TO STDOUT;'
+		sql => 'COPY (SELECT flake_next_id() FROM generate_series(1, 100)) TO STDOUT;'
 	}
 } 1 .. 4);
 my @node_id = (1, 2, 255, 254, 3, 200, 0, 7);
 
-load_goes_on(1_000, @job);
+load_goes_on(400, @job);
 for my $id (@node_id[ 1 .. $#node_id ])
 {
 	set_node_id($node, $id);
-	load_goes_on(2_000, @job);
+	load_goes_on(400, @job);
 }
 is(stop_load(@job), '', 'sessions go on over reloads');
 is(ids_problem(map { $_->{file} } @job), '', "ids are distinct and each session's in order");

@@ -26,7 +26,7 @@ our @EXPORT = qw(
   session ask ask_later answer value sqlstate
   start_sessions finish_sessions run_sessions
   start_load stop_load load_goes_on run_pgbench run_program
-  ids_problem count_lines
+  ids_problem count_lines copy_with_lead take_leads
 );
 
 # Of each node by its name: environment of its server, file of its clock.
@@ -157,7 +157,7 @@ sub setting_everywhere
 	my ($node, $name, $value) = @_;
 
 	$node->reload;
-	$node->poll_query_until('postgres', "LOAD 'flake'; SELECT current_setting('$name') = '$value'")
+	$node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'")
 	  or die "$name is not $value";
 	return;
 }
@@ -454,6 +454,45 @@ sub shell
 
 	chomp @line;
 	return @line;
+}
+
+# The statement that prints so many ids of a generator, each with its lead: the microseconds by
+# which its tick begins after the server's clock.  The clock is read before and after the id and
+# may be set in between; the later reading counts.
+sub copy_with_lead
+{
+	my ($count, $generator, $layout) = @_;
+
+	return <<"SQL";
+COPY (
+	SELECT id, (1000000 * extract(epoch FROM
+		flake_timestamp(id, '$layout') - greatest(before, after)))::bigint
+	FROM (SELECT clock_timestamp() AS before, flake_next_id('$generator') AS id,
+		clock_timestamp() AS after FROM generate_series(1, $count)) AS taken
+) TO STDOUT;
+SQL
+}
+
+# Takes the leads out of such files, so that the ids are left, and returns the largest.
+sub take_leads
+{
+	my $largest;
+
+	for my $file (@_)
+	{
+		my $ids = '';
+
+		for my $line (split /\n/, slurp_file($file))
+		{
+			my ($id, $lead) = split /\t/, $line;
+
+			$ids .= "$id\n";
+			$largest = $lead if !defined $largest || $lead > $largest;
+		}
+		unlink $file;
+		append_to_file($file, $ids);
+	}
+	return $largest;
 }
 
 sub count_lines

@@ -1,0 +1,105 @@
+/*
+ * counter.c
+ *		The processor's cycle counter, and a copy of what src/counter.c
+ *		remembers for each session.
+ *
+ * src/counter.c keeps its memory in static variables, for a process has one.
+ * Here all sessions are in one process, so that file is included, and its
+ * variables are exchanged whenever another session runs.
+ */
+#include "sim.h"
+
+/* Read beside the clock: tells nothing new about the time. */
+static uint64 pair_counter(void);
+
+#define flake_counter	pair_counter
+#include "../../src/counter.c"
+#undef flake_counter
+
+static uint64
+count_now(void)
+{
+	if (world.count_frozen)
+		return world.count_base;
+	return world.count_base + (uint64) (world.mono_us * world.count_rate);
+}
+
+static uint64
+pair_counter(void)
+{
+	flake_sim_point();
+	return count_now();
+}
+
+/*
+ * Asked whether a tick lasts: from here on the session could know how much
+ * time has passed since its last reading of the clock.
+ */
+uint64
+flake_counter(void)
+{
+	Backend    *backend = world.running;
+	uint64		count;
+
+	flake_sim_point();
+	count = count_now();
+	backend->known_us = backend->read_us +
+		(world.mono_us - backend->read_mono_us);
+	flake_sim_point();
+	return count;
+}
+
+void
+counter_begin(Backend *backend)
+{
+	memset(&backend->counter, 0, sizeof(backend->counter));
+	backend->counter.state = COUNTER_UNKNOWN;
+	backend->known_us = PG_INT64_MIN / 2;
+	backend->read_us = PG_INT64_MIN / 2;
+	backend->read_mono_us = 0;
+	backend->ids_since_read = 0;
+}
+
+void
+counter_load(const Backend *backend)
+{
+	state = backend->counter.state;
+	pair_count = backend->counter.pair_count;
+	pair_ns = backend->counter.pair_ns;
+	rate = backend->counter.rate;
+}
+
+void
+counter_save(Backend *backend)
+{
+	if (state != (CounterState) backend->counter.state)
+		trace("session %d: %s", backend->number, flake_counter_state());
+	backend->counter.state = state;
+	backend->counter.pair_count = pair_count;
+	backend->counter.pair_ns = pair_ns;
+	backend->counter.rate = rate;
+}
+
+/* It stands still or goes on, jumps, or changes its rate. */
+void
+counter_fault(void)
+{
+	uint64		now = count_now();
+
+	world.count_wrong = true;
+	switch (random_below(3))
+	{
+		case 0:
+			world.count_frozen = !world.count_frozen;
+			break;
+		case 1:
+			now += random_below(2000000) - 1000000;
+			break;
+		default:
+			world.count_rate *= one_in(2) ? 0.5 : 2;
+			break;
+	}
+	world.count_base = world.count_frozen ? now :
+		now - (uint64) (world.mono_us * world.count_rate);
+	trace("cycle counter goes wrong");
+}

@@ -1,0 +1,197 @@
+# What the tests of faults (030 to 069) share: load that goes on until its server dies, the first
+# and last ids of what it left, and the durable mark as it is on disk and in the log.
+package FlakeFaults;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter 'import';
+use FlakeTest;
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+our @EXPORT = qw(
+  NEXT_ID IDS random_seed
+  id_us mark_us next_id later_ids_ok
+  start_endless end_endless first_id last_id wait_until
+  crash_backend wait_for_server
+  mark_records wal_position
+);
+
+# One id; and a statement that gives some, each a line, and has them all at the client when it ends.
+use constant NEXT_ID => 'SELECT flake_next_id()';
+use constant IDS => 'COPY (SELECT flake_next_id() FROM generate_series(1, 25)) TO STDOUT';
+
+# The seed of a test that throws dice, printed, and to be given again as FLAKE_TEST_SEED.
+sub random_seed
+{
+	my $seed = $ENV{FLAKE_TEST_SEED} // int(rand(2**31));
+
+	srand $seed;
+	diag "FLAKE_TEST_SEED=$seed";
+	return $seed;
+}
+
+# ----------------------------------------------------------------------------- ids and the mark
+
+# The end of an id's tick, in microseconds since 1970, by the default layout.
+sub id_us
+{
+	my ($id) = @_;
+
+	return ((($id >> 22) + 1) + 1_735_689_600_000) * 1000;
+}
+
+# The durable mark as SQL shows it.
+sub mark_us
+{
+	my ($node, $database) = @_;
+
+	return value($node, 'SELECT last_value FROM flake_mark', $database);
+}
+
+sub next_id
+{
+	my ($node, $database) = @_;
+
+	return value($node, NEXT_ID, $database);
+}
+
+# ----------------------------------------------------------------------------------------- load
+
+# start_endless(NODE, {sql => ..., file => ..., database => ...}...): one psql per job that repeats
+# its statement until it is cut off.  Nothing has to be fed to it, so it also goes on while the
+# test is busy.
+sub start_endless
+{
+	my ($node, @job) = @_;
+
+	for my $job (@job)
+	{
+		my $script = "$job->{file}.sql";
+
+		unlink map { "$script.$_" } 1 .. 3;
+		append_to_file("$script.1", "$job->{sql};\n" x 100);
+		append_to_file("$script.2", "\\i $script.1\n" x 100);
+		append_to_file("$script.3", "\\i $script.2\n" x 100);
+		unlink $job->{file};
+		append_to_file($job->{file}, '');
+
+		$job->{errors} = '';
+		$job->{run} = IPC::Run::start(
+			[   'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose',
+				'-d', $node->connstr($job->{database} // 'postgres'), '-f', "$script.3"
+			],
+			'<', \undef, '>', $job->{file}, '2>', \$job->{errors},
+			IPC::Run::timeout(4 * $PostgreSQL::Test::Utils::timeout_default));
+	}
+	wait_until('every session makes ids', sub { !grep { -z $_->{file} } @job });
+	return @job;
+}
+
+# After the server is gone, or the sessions were ended: waits for the clients, and returns what they
+# said.
+sub end_endless
+{
+	my (@job) = @_;
+
+	for my $job (@job)
+	{
+		eval { $job->{run}->finish; 1 } or die "$job->{file}: $@";
+		unlink map { "$job->{file}.sql.$_" } 1 .. 3;
+	}
+	return map { $_->{errors} } @job;
+}
+
+# Waits for a condition of the test's own.
+sub wait_until
+{
+	my ($what, $condition) = @_;
+	my $until = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	until ($condition->())
+	{
+		die "in vain: $what" if time > $until;
+		usleep(5_000);
+	}
+	return;
+}
+
+# The lowest and highest id in files where each has its ids in order; undef if there is none.
+sub first_id
+{
+	my @line = grep { /\S/ } map { scalar `head -n 1 '$_'` } @_;
+
+	chomp @line;
+	return (sort { $a <=> $b } @line)[0];
+}
+
+sub last_id
+{
+	my @line = grep { /\S/ } map { scalar `tail -n 1 '$_'` } @_;
+
+	chomp @line;
+	return (sort { $b <=> $a } @line)[0];
+}
+
+# Tests that ids made after a fault all come after those before it, and that the mark covered
+# these.  A mark is given as it was before any new id was made.
+sub later_ids_ok
+{
+	my ($name, $mark, $before, $after) = @_;
+
+	ok($mark >= id_us($before) && $after > $before && id_us($after) > $mark,
+		"$name: the mark covers what was made, and ids go on after it")
+	  or diag "last id before $before (until @{[ id_us($before) ]}), mark $mark, "
+	  . "first id after $after (until @{[ id_us($after) ]})";
+	return;
+}
+
+# -------------------------------------------------------------------------------------- crashes
+
+# Kills a process of the server as nobody should; the postmaster then starts all over.
+sub crash_backend
+{
+	my ($pid) = @_;
+
+	kill 'KILL', $pid or die "kill $pid: $!";
+	return;
+}
+
+# Waits until the server takes connections (again).
+sub wait_for_server
+{
+	my ($node) = @_;
+
+	wait_until('the server is there',
+		sub { (run_program('psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SELECT 1'))[0] == 0 });
+	return;
+}
+
+# ---------------------------------------------------------------------------------------- WAL
+
+sub wal_position
+{
+	my ($node) = @_;
+
+	return value($node, 'SELECT pg_current_wal_flush_lsn()');
+}
+
+# The log's records of the mark between two positions, as pg_waldump prints them.
+sub mark_records
+{
+	my ($node, $from, $to) = @_;
+
+	return () if $from eq $to;    # where pg_waldump finds no record
+	my ($code, $out, $err) = run_program('pg_waldump', '--rmgr=Generic', '-p',
+		$node->data_dir . '/pg_wal', '-s', $from, '-e', $to);
+
+	die "pg_waldump: $err" if $code != 0;
+	my @record = grep { /^rmgr: Generic/ } split /\n/, $out;
+	return @record;
+}
+
+1;
