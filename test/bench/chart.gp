@@ -69,7 +69,7 @@ set lmargin at screen 0.06
 set rmargin at screen 0.33
 set title 'Million rows inserted per second'
 plot data . '/rows' using 0:2:xtic(1) with boxes linecolor rgb colour(3) notitle, \
-    '' using 0:2:3:4 with errorbars linecolor rgb grey linewidth 1 pointtype 0 notitle
+    '' using 0:3:(0):($4 - $3) with vectors nohead linecolor rgb grey linewidth 1.5 notitle
 
 set style data histograms
 set xrange [-0.6:sizes_records - 0.4]

@@ -47,7 +47,7 @@ section_rows()
     rm -f "$file"
 }
 
-# A checkpoint before each round, so that its WAL goes into files that are there.
+# A checkpoint before, so that its WAL goes into files that are there.
 fresh_table() { sql bench -c "$(create_table "$1")" -c CHECKPOINT 2>>"$WORK/log"; }
 
 rows_per_second() # MEASURE KIND STATEMENT ROWS
@@ -65,6 +65,15 @@ single_rows() # MEASURE KIND SYNCHRONOUS_COMMIT
     tps=$(PGOPTIONS="-c synchronous_commit=$3" clients bench 16 \
         "INSERT INTO t (n, payload) VALUES (:client_id, 'a row of the benchmark');" -T "$SECONDS_EACH")
     record 2 "$1" "$2" 16 rows/s "$(calculate "${tps:-nan}" 0)"
+    record_density "$1" "$2"
+}
+
+# How full the leaves of the index are, after single rows by 16 sessions.
+record_density()
+{
+    [ "$1" = insert_single_async ] && [ -n "$HAVE_PGSTATTUPLE" ] || return 0
+    record 2 leaf_density_single "$2" 16 % \
+        "$(sql bench -c "SELECT avg_leaf_density FROM pgstatindex('t_pkey')")"
 }
 
 insert_select() { rows_per_second insert_select "$1" "$(insert_rows t "$INSERT_ROWS")" "$INSERT_ROWS"; }

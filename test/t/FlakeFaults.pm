@@ -14,16 +14,19 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
-  NEXT_ID IDS random_seed
+  NEXT_ID IDS ENDLESS random_seed
   id_us mark_us next_id later_ids_ok
   start_endless end_endless first_id last_id wait_until
   crash_backend wait_for_server
   mark_records wal_position
 );
 
-# One id; and a statement that gives some, each a line, and has them all at the client when it ends.
+# One id; some, each a line, with all of them at the client when it ends; and a statement that makes
+# ids until it is cut off and shows none.
 use constant NEXT_ID => 'SELECT flake_next_id()';
 use constant IDS => 'COPY (SELECT flake_next_id() FROM generate_series(1, 25)) TO STDOUT';
+use constant ENDLESS =>
+  'SELECT count(flake_next_id()) FROM (SELECT generate_series(1, 2000000000)) g';
 
 # The seed of a test that throws dice, printed, and to be given again as FLAKE_TEST_SEED.
 sub random_seed
@@ -185,12 +188,14 @@ sub mark_records
 {
 	my ($node, $from, $to) = @_;
 
-	return () if $from eq $to;    # where pg_waldump finds no record
+	my @record;
+
+	return @record if $from eq $to;    # where pg_waldump finds nothing to read
 	my ($code, $out, $err) = run_program('pg_waldump', '--rmgr=Generic', '-p',
 		$node->data_dir . '/pg_wal', '-s', $from, '-e', $to);
 
 	die "pg_waldump: $err" if $code != 0;
-	my @record = grep { /^rmgr: Generic/ } split /\n/, $out;
+	@record = grep { /^rmgr: Generic/ } split /\n/, $out;
 	return @record;
 }
 
