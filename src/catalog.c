@@ -10,11 +10,13 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "datatype/timestamp.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -50,8 +52,8 @@ extension_schema(Oid extension)
  * The extension's relation of that name.  Error if there is none, as after a
  * DROP EXTENSION beneath a running statement.
  */
-Oid
-flake_catalog_relation(const char *name)
+static Oid
+find_relation(const char *name)
 {
 	Oid			extension = get_extension_oid(FLAKE_EXTENSION, true);
 	Oid			schema = InvalidOid;
@@ -69,6 +71,33 @@ flake_catalog_relation(const char *name)
 				errdetail("Its relation \"%s\" was not found.", name),
 				errhint("Use CREATE EXTENSION %s.", FLAKE_EXTENSION));
 	return relid;
+}
+
+/*
+ * Opens and locks the extension's relation of that name; close it with the
+ * same lock mode.  NULL only if "wait" is false and the lock is not to be had
+ * at once.  Waits behind an open DROP or ALTER EXTENSION, and then sees what
+ * that left.
+ */
+Relation
+flake_open_relation(const char *name, LOCKMODE mode, bool wait)
+{
+	for (;;)
+	{
+		Oid			relid = find_relation(name);
+		Relation	rel;
+
+		if (wait)
+			LockRelationOid(relid, mode);
+		else if (!ConditionalLockRelationOid(relid, mode))
+			return NULL;
+
+		/* it may be gone, or another one may have its name by now */
+		if (relid == find_relation(name) &&
+			(rel = try_relation_open(relid, NoLock)) != NULL)
+			return rel;
+		UnlockRelationOid(relid, mode);
+	}
 }
 
 /* A time for messages; the result lasts until the next call. */

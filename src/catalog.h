@@ -7,7 +7,10 @@
 
 #include "postgres.h"
 
-extern Oid	flake_catalog_relation(const char *name);
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
+
+extern Relation flake_open_relation(const char *name, LOCKMODE mode, bool wait);
 extern const char *flake_time_text(int64 unix_us);
 
 #endif							/* FLAKE_CATALOG_H */

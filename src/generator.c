@@ -16,7 +16,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
+#include "access/relation.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -81,8 +81,8 @@ read_generator(const char *name, FlakeLayout *layout)
 	HeapTuple	tuple;
 	bool		found;
 
-	generator_relid = flake_catalog_relation(FLAKE_GENERATOR_RELATION);
-	rel = table_open(generator_relid, AccessShareLock);
+	rel = flake_open_relation(FLAKE_GENERATOR_RELATION, AccessShareLock, true);
+	generator_relid = RelationGetRelid(rel);
 	ScanKeyInit(&key, FLAKE_GENERATOR_NAME, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(name));
 	/* a handful of rows: no index */
@@ -108,7 +108,7 @@ read_generator(const char *name, FlakeLayout *layout)
 		}
 	}
 	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	relation_close(rel, AccessShareLock);
 	return found;
 }
 
@@ -199,6 +199,20 @@ flake_generator_is(const FlakeGenerator *generator, const text *name)
 
 	return generator->valid && generator->name_length == length &&
 		memcmp(generator->name, VARDATA_ANY(name), length) == 0;
+}
+
+/*
+ * The same generator after a look at what others have committed since.  A
+ * statement that locks no relation would not notice by itself, in a
+ * transaction that stays open.  Error if it does not exist any more (42704).
+ */
+FlakeGenerator *
+flake_generator_again(FlakeGenerator *generator)
+{
+	AcceptInvalidationMessages();
+	if (generator->valid)
+		return generator;
+	return flake_generator(generator->name, generator->name_length);
 }
 
 /*

@@ -39,6 +39,7 @@ extern void flake_generator_init(void);
 extern FlakeGenerator *flake_generator(const char *name, size_t length);
 extern FlakeGenerator *flake_default_generator(void);
 extern const FlakeLayout *flake_default_layout(void);
+extern FlakeGenerator *flake_generator_again(FlakeGenerator *generator);
 extern FlakeSession *flake_generator_session(FlakeGenerator *generator,
 											 const char *function);
 extern bool flake_generator_is(const FlakeGenerator *generator,

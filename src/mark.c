@@ -59,7 +59,6 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
-#include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -156,37 +155,20 @@ flake_mark_init(void)
 static Relation
 open_relation(bool wait)
 {
-	for (;;)
-	{
-		Oid			relid = flake_catalog_relation(FLAKE_MARK_RELATION);
-		Relation	rel;
+	Relation	rel = flake_open_relation(FLAKE_MARK_RELATION, RowExclusiveLock,
+										  wait);
 
-		if (wait)
-			LockRelationOid(relid, RowExclusiveLock);
-		else if (!ConditionalLockRelationOid(relid, RowExclusiveLock))
-			return NULL;
-
-		/* it may be gone, or another one may have its name by now */
-		rel = try_relation_open(relid, NoLock);
-		if (rel == NULL || relid != flake_catalog_relation(FLAKE_MARK_RELATION))
-		{
-			if (rel != NULL)
-				relation_close(rel, NoLock);
-			UnlockRelationOid(relid, RowExclusiveLock);
-			continue;
-		}
-
-		if (rel->rd_rel->relkind != RELKIND_SEQUENCE ||
-			rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
-			ereport(ERROR,
-					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("\"%s\" is not a permanent, logged sequence",
-						   FLAKE_MARK_RELATION),
-					errdetail("Without it ids could repeat after a crash."),
-					errhint("Use ALTER SEQUENCE %s SET LOGGED.",
-							FLAKE_MARK_RELATION));
-		return rel;
-	}
+	if (rel != NULL &&
+		(rel->rd_rel->relkind != RELKIND_SEQUENCE ||
+		 rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT))
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("\"%s\" is not a permanent, logged sequence",
+					   FLAKE_MARK_RELATION),
+				errdetail("Without it ids could repeat after a crash."),
+				errhint("Use ALTER SEQUENCE %s SET LOGGED.",
+						FLAKE_MARK_RELATION));
+	return rel;
 }
 
 static inline uint64

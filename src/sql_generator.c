@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -35,11 +36,14 @@ PG_FUNCTION_INFO_V1(flake_generator_changed);
 static uint64
 change_table(const char *command, int nargs, Oid *types, Datum *values)
 {
-	Oid			relid = flake_catalog_relation(FLAKE_GENERATOR_RELATION);
-	char	   *table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-												   get_rel_name(relid));
+	Relation	rel = flake_open_relation(FLAKE_GENERATOR_RELATION,
+										  RowExclusiveLock, true);
+	char	   *table =
+		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+								   RelationGetRelationName(rel));
 	uint64		changed;
 
+	relation_close(rel, NoLock);
 	SPI_connect();
 	if (SPI_execute_with_args(psprintf(command, table), nargs, types, values,
 							  NULL, false, 0) < 0)

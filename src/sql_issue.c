@@ -41,11 +41,13 @@ static pg_noinline int64
 next_id_slowly(FlakeGenerator *generator)
 {
 	static const char *const function = "flake_next_id()";
-	FlakeSession *session = flake_generator_session(generator, function);
+	FlakeSession *session;
 
+	generator = flake_generator_again(generator);
+	session = flake_generator_session(generator, function);
 	if (!flake_session_ready(session))
 		flake_session_grant(session, 1, function);
-	return flake_session_give(session);
+	return given_out(generator, flake_session_give(session));
 }
 
 static inline int64
@@ -55,7 +57,7 @@ next_id(FlakeGenerator *generator)
 
 	if (unlikely(generator->session == NULL ||
 				 !flake_session_next(generator->session, &id)))
-		id = next_id_slowly(generator);
+		return next_id_slowly(generator);
 	return given_out(generator, id);
 }
 
@@ -127,6 +129,7 @@ begin_run(FunctionCallInfo fcinfo, const char *function)
 	}
 	else
 		state->generator = flake_default_generator();
+	state->generator = flake_generator_again(state->generator);
 	state->session = flake_generator_session(state->generator, function);
 	context->user_fctx = state;
 	return state;

@@ -62,7 +62,7 @@ calls_per_second()
 {
     local tps
     tps=$(clients "$(database_of "$1")" "$SESSIONS" \
-        "SELECT count($(call_of "$1")) FROM generate_series(1, $CLIENT_CALLS);" -T "$SECONDS_EACH")
+        "SELECT count($(call_of "$1")) FROM generate_series(1, $CLIENT_CALLS);" -T "$CLIENT_SECONDS")
     calculate "${tps:-nan} * $CLIENT_CALLS" 0
 }
 

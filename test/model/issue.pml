@@ -20,7 +20,10 @@
 #define WORD(tick)	((tick) * NUMBERS)
 #define TICK(word)	((word) / NUMBERS)
 #define NUMBER(word)	((word) % NUMBERS)
-#define HOME(me)	((me) % SLOTS)
+#ifndef HOME_FIRST
+#define HOME_FIRST	0
+#endif
+#define HOME(me)	(((me) + HOME_FIRST) % SLOTS)
 #define MAX(a, b)	((a) > (b) -> (a) : (b))
 
 /* The first word after "word" that is not before tick "t". */
@@ -175,6 +178,13 @@ inline choose_taken()
 #endif
 }
 
+/* Only who waits for how long depends on it: see begin_in_floor(). */
+#ifdef PROMPT
+#define CLIMBED(x)	climbed = (x)
+#else
+#define CLIMBED(x)	skip
+#endif
+
 /* Steps 3 and 4: the first slot from "slot" upward with room in "floor". */
 inline look()
 {
@@ -182,7 +192,7 @@ inline look()
 	do
 	:: TICK(AFTER(seen, floor)) > floor && slot + 1 < SLOTS ->
 		slot++;
-		climbed = true;
+		CLIMBED(true);
 		seen = word[slot]
 	:: else -> break
 	od;
@@ -201,7 +211,7 @@ inline look()
 	:: else -> goto wait
 	fi;
 	slot = HOME(me);
-	climbed = false;
+	CLIMBED(false);
 #ifndef BREAK_BORROWED_UNCHECKED
 	if
 	:: floor + 1 > now + LEAD || floor + 1 > LAST_TICK -> goto wait
@@ -211,7 +221,7 @@ inline look()
 	ask = floor + 1;
 	if
 	:: mark >= ask -> ask = 0
-	:: may_move_mark(ask) -> goto move_for_borrowed
+	:: may_move_mark(ask) -> goto move
 	fi;
 #endif
 #endif
@@ -257,8 +267,16 @@ inline begin_in_floor()
 	:: last == floor
 #endif
 	:: last < floor ->
+#ifdef PROMPT
 		slot = (last + 1 == floor && climbed -> 0 : HOME(me));
 		climbed = false
+#else
+		/* climbed in the tick before, or not: both are tried */
+		if
+		:: slot = HOME(me)
+		:: HOME(me) != 0 -> slot = 0
+		fi
+#endif
 	fi;
 	look()
 }
@@ -272,11 +290,15 @@ inline forget_request()
 proctype Session(byte me)
 {
 	/* What a backend remembers from request to request. */
+#ifndef PROMPT
 	byte last;					/* tick of the last range; 0: none yet */
+#endif
 	byte slot = HOME(me);		/* the slot reached within that tick */
 	byte next;					/* next number of the range */
 	byte left;					/* numbers left in it */
+#ifdef PROMPT
 	bool climbed;				/* left a used-up slot within that tick */
+#endif
 #ifdef ORDER
 	byte previous;				/* ghost: the last id given out, plus one */
 #endif
@@ -287,7 +309,9 @@ proctype Session(byte me)
 
 	/* Within a request. */
 	byte now;					/* the reading of the wall clock */
+#ifndef PROMPT
 	byte floor;
+#endif
 	byte seen;					/* the slot's word as looked at */
 	byte id;
 #ifdef MARK
@@ -367,7 +391,7 @@ again:
 		ask = floor;
 		if
 		:: mark >= ask -> ask = 0
-		:: may_move_mark(ask) -> goto move_for_floor
+		:: may_move_mark(ask) -> goto move
 		fi;
 #endif
 		if
@@ -434,13 +458,13 @@ wait:
 #endif
 		waiting[me] = false;
 		if
-#ifdef BREAK_WAIT_TRUSTS_WALL
 		:: ltick == floor -> ltick = floor + 1
-#else
-		:: elapsed[me] && ltick == floor -> ltick = floor + 1
-#endif
 		:: else
 		fi;
+#ifdef ORDER
+		/* left because the wall clock had passed the tick: it showed the next */
+		true_tick = (elapsed[me] -> true_tick : MAX(true_tick, floor + 1));
+#endif
 		elapsed[me] = false;
 		forget_request();
 		goto again
@@ -459,24 +483,12 @@ wait:
 
 #ifdef MARK
 	/* The mark does not cover the tick, or it is early to move it. */
-move_for_floor:
+move:
 	move_mark();
 	atomic {
 		ask = 0;
-		if
-		:: mark >= floor && start_mark < floor -> goto begin
-		:: true -> forget_request(); goto again
-		fi
-	}
-
-move_for_borrowed:
-	move_mark();
-	atomic {
-		ask = 0;
-		if
-		:: mark > floor -> look_home()
-		:: true -> forget_request(); goto again
-		fi
+		forget_request();
+		goto again
 	}
 #endif
 
@@ -494,7 +506,7 @@ refused:
 		atomic {
 			dead[me] ->
 			dead[me] = false;
-			last = 0; slot = HOME(me); next = 0; left = 0; climbed = false;
+			last = 0; slot = HOME(me); next = 0; left = 0;
 			id = 0; ask = 0;
 			forget_request();
 			goto restart

@@ -11,9 +11,12 @@ give_out(Backend *backend)
 	check_id(backend, flake_session_give(&backend->session));
 }
 
-/* As flake_session_grant() in src/session.c does it. */
+/*
+ * As flake_session_grant() in src/session.c does it, and with "whole" as
+ * flake_session_take_run() does.
+ */
 static bool
-grant(Backend *backend, int64 need)
+grant(Backend *backend, int64 need, bool whole)
 {
 	FlakeRefusal refusal = {0};
 	FlakeVerdict verdict;
@@ -26,11 +29,15 @@ grant(Backend *backend, int64 need)
 		flake_session_set_node(&backend->session, backend->node);
 	}
 
-	trace("asks for %lld", (long long) need);
+	trace("asks for %lld%s", (long long) need, whole ? ", whole" : "");
 	backend->moved = 0;
 	backend->asked_us = world.mono_us;
 	backend->asking = true;
-	verdict = flake_session_refill(&backend->session, need, &refusal);
+	backend->asked_whole = whole;
+	if (whole)
+		verdict = flake_session_refill_whole(&backend->session, need, &refusal);
+	else
+		verdict = flake_session_refill(&backend->session, need, &refusal);
 	observe();
 	backend->asking = false;
 	if (verdict != FLAKE_GRANTED)
@@ -56,7 +63,7 @@ take_one(Backend *backend, int64 need)
 		check_id(backend, id);
 		return true;
 	}
-	if (!grant(backend, need))
+	if (!grant(backend, need, false))
 		return false;
 	give_out(backend);
 	return true;
@@ -80,9 +87,16 @@ take_run(Backend *backend, int64 count)
 {
 	FlakeSession *session = &backend->session;
 
-	if (!flake_session_ready(session) && !grant(backend, count))
+	count = Min(count, flake_session_field(session));
+	if ((flake_session_left(session) < count ||
+		 !flake_session_ready(session)) &&
+		!grant(backend, count, true))
 		return;
-	for (int64 n = Min(count, flake_session_left(session)); n > 0; n--)
+	if (flake_session_left(session) < count)
+		fail("session %d was granted %lld ids, %lld it needs",
+			 backend->number, (long long) flake_session_left(session),
+			 (long long) count);
+	for (; count > 0; count--)
 		give_out(backend);
 }
 
@@ -138,7 +152,10 @@ work(void *arg)
 	{
 		rest(backend);
 		while (world.draining)
+		{
+			backend->wake_us = PG_INT64_MAX;
 			turn_over();
+		}
 
 		if (one_in(8))
 			take_list(backend, 1 + random_below(2 * capacity));

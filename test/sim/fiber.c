@@ -4,11 +4,13 @@
  *		where it says so.
  *
  * A fiber that is made again begins anew; what it was doing is forgotten, as
- * when a process is killed.  Address sanitizer is told about every change of
- * stack.
+ * when a process is killed.  The first switch to a fiber is swapcontext(); as
+ * that makes two system calls, the later ones are _setjmp() and _longjmp(),
+ * but for address sanitizer, which is told about every change of stack.
  */
 #include "sim.h"
 
+#include <setjmp.h>
 #include <stdlib.h>
 #include <ucontext.h>
 
@@ -22,20 +24,24 @@
 
 #ifdef FIBER_ASAN
 #include <sanitizer/common_interface_defs.h>
+#define JUMPS	false
 #define START_SWITCH(save, bottom, size) \
 	__sanitizer_start_switch_fiber(save, bottom, size)
 #define FINISH_SWITCH(save, bottom, size) \
 	__sanitizer_finish_switch_fiber(save, bottom, size)
 #else
+#define JUMPS	true
 #define START_SWITCH(save, bottom, size)	((void) 0)
 #define FINISH_SWITCH(save, bottom, size)	((void) 0)
 #endif
 
-#define STACK_SIZE	(256 * 1024)
+#define STACK_SIZE	(64 * 1024)
 
 struct Fiber
 {
 	ucontext_t	context;
+	jmp_buf		place;			/* where it yielded */
+	bool		begun;
 	char	   *stack;
 	void	   *fake_stack;
 	void		(*body) (void *);
@@ -45,8 +51,11 @@ struct Fiber
 static Fiber fibers[MAX_BACKENDS];
 static Fiber *current = NULL;
 static ucontext_t scheduler;
+static jmp_buf scheduler_place;
+#ifdef FIBER_ASAN
 static const void *scheduler_stack;
 static size_t scheduler_size;
+#endif
 
 static void
 enter(void)
@@ -67,6 +76,7 @@ fiber_make(int number, void (*body) (void *), void *arg)
 	if (fiber->stack == NULL)
 		abort();
 	fiber->fake_stack = NULL;
+	fiber->begun = false;
 	fiber->body = body;
 	fiber->arg = arg;
 	getcontext(&fiber->context);
@@ -87,7 +97,17 @@ fiber_run(Fiber *fiber)
 
 	current = fiber;
 	START_SWITCH(&fake_stack, fiber->stack, STACK_SIZE);
-	swapcontext(&scheduler, &fiber->context);
+	if (!fiber->begun)
+	{
+		fiber->begun = true;
+		if (JUMPS && _setjmp(scheduler_place) != 0)
+			return;
+		swapcontext(&scheduler, &fiber->context);
+	}
+	else if (!JUMPS)
+		swapcontext(&scheduler, &fiber->context);
+	else if (_setjmp(scheduler_place) == 0)
+		_longjmp(fiber->place, 1);
 	FINISH_SWITCH(fake_stack, NULL, NULL);
 	current = NULL;
 }
@@ -98,6 +118,9 @@ fiber_yield(void)
 	Fiber	   *fiber = current;
 
 	START_SWITCH(&fiber->fake_stack, scheduler_stack, scheduler_size);
-	swapcontext(&fiber->context, &scheduler);
+	if (!JUMPS)
+		swapcontext(&fiber->context, &scheduler);
+	else if (_setjmp(fiber->place) == 0)
+		_longjmp(scheduler_place, 1);
 	FINISH_SWITCH(fiber->fake_stack, &scheduler_stack, &scheduler_size);
 }

@@ -68,8 +68,7 @@ static const Config configs[] =
 		.databases = 2, .turns = 1500, .prompt = true, .spread = true,
 		.restart_rate = 4, .wait_ticks = 6},
 	{.name = "waits: any home slots",
-		.databases = 1, .turns = 1500, .prompt = true,
-		.wait_ticks = 3},
+		.databases = 1, .turns = 1500, .prompt = true, .wait_ticks = 50},
 };
 
 static double

@@ -283,17 +283,24 @@ set_clock(void)
 	trace("clock is set by %+lld us", (long long) (to - now));
 }
 
-/* By so little that ids go on, all such steps together. */
-static void
-set_clock_back(void)
+/* How far may the clock go back, and ids still go on without a break? */
+static int64
+room_for_lead(void)
 {
-	int64		most = lead_in_force(world.allowed_us) -
-		20 * world.layout.tick_us;
-	int64		by = random_below(one_in(2) ? 3 * world.layout.tick_us : most / 3);
 	int64		lead = Max(world.high_us, world.wall_offset_us) -
 		world.wall_offset_us;
 
-	if (lead + by > most)
+	return lead_in_force(world.allowed_us) - 20 * world.layout.tick_us - lead;
+}
+
+static void
+set_clock_back(void)
+{
+	int64		room = room_for_lead();
+	int64		by = random_below(one_in(2) ? 3 * world.layout.tick_us :
+								  Max(room, 0) / 2);
+
+	if (by > room)
 		return;
 	world.wall_offset_us -= by;
 	trace("clock is set by %+lld us", (long long) -by);
@@ -313,6 +320,7 @@ restart(const Config *config)
 		mark->locked_by = -1;
 	}
 	world.run++;
+	world.resetting = false;
 	world.last_single = -1;
 	if (config->step_rate > 0)
 		set_clock();
@@ -345,7 +353,9 @@ something_happens(const Config *config)
 		set_clock();
 	if (happens(config->back_rate))
 		set_clock_back();
-	if (happens(config->freeze_rate))
+	if (config->prompt && world.frozen && room_for_lead() < 0)
+		world.frozen = false;
+	else if (happens(config->freeze_rate))
 	{
 		world.frozen = !world.frozen;
 		trace("clock %s", world.frozen ? "stands still" : "goes on");
@@ -361,7 +371,8 @@ something_happens(const Config *config)
 		trace("session %d is gone, another begins", backend->number);
 		backend_start(backend);
 	}
-	if (happens(config->restart_rate))
+	if (happens(config->restart_rate) &&
+		(!config->prompt || room_for_lead() > 2 * world.mark_ahead_us))
 		restart(config);
 }
 

@@ -109,6 +109,7 @@ typedef struct Backend
 
 	/* for the checks */
 	bool		asking;			/* inside flake_session_refill() */
+	bool		asked_whole;	/* for a range of at least so many */
 	int64		asked_us;		/* mono */
 	int64		read_us;		/* its last reading of the wall clock */
 	int64		read_mono_us;
@@ -151,6 +152,7 @@ typedef struct World
 	int64		allowed_us;		/* flake.max_clock_lead */
 	int64		node;			/* flake.node_id */
 	uint32		retired_nodes;	/* bits: given up by a reset */
+	bool		resetting;		/* the clock, at the moment */
 	int			run;			/* raised by a restart */
 	bool		draining;		/* nobody asks anew */
 

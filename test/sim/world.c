@@ -245,6 +245,7 @@ reset_clock(int database)
 	int64		now_us;
 
 	lock_mark(mark);
+	world.resetting = true;
 	now_us = wall_us();
 	world.reset_high_us = now_us - world.mono_us;
 	trace("resets the clock of database %d", database);
@@ -258,6 +259,7 @@ reset_clock(int database)
 	observe();
 	flake_slots_reset(world.slots, now_us);
 	world.high_us = world.reset_high_us;
+	world.resetting = false;
 	world.last_single = -1;
 	world.seen_tick = pg_atomic_read_u64(&world.slots->tick);
 	for (int i = 0; i < 1 << world.layout.slot_bits; i++)

@@ -23,7 +23,7 @@ our @EXPORT = qw(
   faketime_library need_faketime
   new_node start_node stop_node restart_node use_clock set_clock
   set_node_id setting_everywhere
-  session ask ask_later answer value sqlstate
+  session ask ask_later answered answer value sqlstate
   start_sessions finish_sessions run_sessions
   start_load stop_load load_goes_on run_pgbench run_program
   ids_problem count_lines copy_with_lead take_leads
@@ -198,8 +198,18 @@ sub ask_later
 	return;
 }
 
-# The rest of a statement's output; waits for its end.  A session that was terminated gives
-# what came until then.
+# Has the statement come to its end, or the session?
+sub answered
+{
+	my ($session) = @_;
+	my $banner = $session->{flake_banner};
+
+	return 1 unless eval { $session->{run}->pump_nb; $session->{run}->pumpable };
+	return $session->{stdout} =~ /^$banner\n/m && $session->{stderr} =~ /^.*$banner\n/m;
+}
+
+# What a statement printed, as ask() gives it; waits for its end.  A session that was terminated
+# gives what came until then.
 sub answer
 {
 	my ($session) = @_;
@@ -207,10 +217,10 @@ sub answer
 	my @said;
 
 	$session->{timeout}->start;
-	until ($session->{stdout} =~ /^$banner\n/m && $session->{stderr} =~ /^.*$banner\n/m)
+	until (answered($session))
 	{
 		die "no answer: $session->{stdout}$session->{stderr}" if $session->{timeout}->is_expired;
-		last unless $session->{run}->pumpable && eval { $session->{run}->pump; 1 };
+		last unless eval { $session->{run}->pump; 1 };
 	}
 	for my $stream (qw(stdout stderr))
 	{
@@ -468,7 +478,7 @@ COPY (
 	SELECT id, (1000000 * extract(epoch FROM
 		flake_timestamp(id, '$layout') - greatest(before, after)))::bigint
 	FROM (SELECT clock_timestamp() AS before, flake_next_id('$generator') AS id,
-		clock_timestamp() AS after FROM generate_series(1, $count)) AS taken
+		clock_timestamp() AS after FROM (SELECT generate_series(1, $count)) AS g) AS taken
 ) TO STDOUT;
 SQL
 }

@@ -50,6 +50,13 @@ typedef struct Histogram
 /* Results that a function allocates are freed after so many calls. */
 #define CALLS_PER_RESET	1024
 
+/*
+ * The loop stops this often for so long, so that it takes seconds, in which
+ * flake moves its mark a few times.  The pauses are not measured.
+ */
+#define PAUSES			10
+#define PAUSE_US		150000L
+
 static inline int64
 read_clock_ns(clockid_t clock)
 {
@@ -111,6 +118,7 @@ measure_calls(Histogram *h, Oid function, Oid argument, int64 calls)
 	FmgrInfo	flinfo;
 	MemoryContext results;
 	MemoryContext caller;
+	int64		pause_after;
 
 	results = AllocSetContextCreate(CurrentMemoryContext, "flake_bench results",
 									ALLOCSET_DEFAULT_SIZES);
@@ -120,6 +128,7 @@ measure_calls(Histogram *h, Oid function, Oid argument, int64 calls)
 	fcinfo->args[0].value = ObjectIdGetDatum(argument);
 	fcinfo->args[0].isnull = false;
 
+	pause_after = Max(calls / PAUSES, 1);
 	caller = MemoryContextSwitchTo(results);
 	for (int64 i = 0; i < calls; i++)
 	{
@@ -133,6 +142,8 @@ measure_calls(Histogram *h, Oid function, Oid argument, int64 calls)
 			MemoryContextReset(results);
 			CHECK_FOR_INTERRUPTS();
 		}
+		if (i % pause_after == pause_after - 1)
+			pg_usleep(PAUSE_US);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(results);

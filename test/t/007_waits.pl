@@ -1,0 +1,135 @@
+# The two waits of a session, for the next tick and for a clock that is a little too far behind:
+# they are seen in pg_stat_activity, and a cancelled query or a terminated session leaves at once.
+#
+# pg_regress can't look at a session that waits.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FlakeTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+need_faketime();
+
+use constant SECOND => 1_000_000;
+
+my $node = new_node('waits', clock => 1, conf => "flake.max_clock_lead = '2s'");
+my $default = 'flake';
+# two ids a day
+my $daily = 'time:20 node:8 sequence:1 tick=86400s';
+$node->safe_psql('postgres', "SELECT flake_create_generator('daily', '$daily')");
+
+my $watcher = session($node);
+my $event = $node->pg_version >= 17 ? 'Extension:FlakeWaitForClock' : 'Extension:Extension';
+
+sub process { return scalar ask($_[0], 'SELECT pg_backend_pid()'); }
+
+# Waits until the session's process waits (true), or its statement has ended (false).
+sub waits
+{
+	my ($session, $process) = @_;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	while (time < $end)
+	{
+		my $seen = ask($watcher, <<"SQL");
+SELECT wait_event_type || ':' || wait_event
+FROM pg_stat_activity WHERE pid = $process
+SQL
+		return 1 if $seen eq $event;
+		return 0 if answered($session);
+	}
+	die 'neither waits nor ends';
+}
+
+# --- for the next tick, which is tomorrow
+
+my $session = session($node);
+my $process = process($session);
+
+is((ask($session, "SELECT flake_next_id('daily')"))[1], '', 'the first id of the tick');
+is((ask($session, "SELECT flake_next_id('daily')"))[1], '', 'the second and last');
+ask_later($session, "SELECT flake_next_id('daily')");
+ok(waits($session, $process), "for a tick: wait event $event");
+ask($watcher, "SELECT pg_cancel_backend($process)");
+like((answer($session))[1], qr/ERROR:  57014: /, 'for a tick: a cancelled query leaves');
+is((ask($session, 'SELECT flake_next_id()'))[1], '', 'for a tick: and the session goes on');
+
+# another session has one id of the next tick; after that it is this one's turn to wait
+my $other = session($node);
+is((ask($other, "SELECT flake_next_id('daily')"))[1], '', 'for a tick: another session borrows');
+
+ask_later($session, "SELECT flake_next_id('daily')");
+ok(waits($session, $process), 'for a tick: it waits again');
+ask($watcher, "SELECT pg_terminate_backend($process)");
+like((answer($session))[1], qr/FATAL:  57P01: /, 'for a tick: a terminated session leaves');
+eval { $session->quit };
+
+# --- for the clock: ids are ahead of it by more than flake.max_clock_lead, but not by much
+
+my $offset = 0;
+$session = session($node);
+$process = process($session);
+
+sub lead_after
+{
+	my ($name) = @_;
+	my ($out, $error) = ask($session, copy_with_lead(1, 'default', $default));
+	my ($id, $lead) = split /\t/, $out;
+
+	is($error, '', "$name: no error");
+	cmp_ok($lead, '<=', 2 * SECOND, "$name: ahead by no more than is allowed");
+	return;
+}
+
+lead_after('a right clock');
+$offset -= 2.6;
+set_clock($node, $offset);
+lead_after('a little more than the allowed lead back');
+
+# Waits until the session's ids are level with the clock.
+sub level
+{
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+	my $lead;
+
+	do
+	{
+		$lead = (split /\t/, scalar ask($session, copy_with_lead(1, 'default', $default)))[1];
+	} until $lead <= 0.01 * SECOND || time > $end;
+	return;
+}
+
+# Sets the clock back so that the session waits for almost a second.  A slow machine may miss
+# that, so this tries again.
+sub waits_for_clock
+{
+	for my $try (1 .. 20)
+	{
+		level();
+		$offset -= 2.95;
+		set_clock($node, $offset);
+		ask_later($session, 'SELECT flake_next_id()');
+		return 1 if waits($session, $process);
+		answer($session);
+	}
+	return 0;
+}
+
+ok(waits_for_clock(), "for the clock: wait event $event");
+ask($watcher, "SELECT pg_cancel_backend($process)");
+like((answer($session))[1], qr/ERROR:  57014: /, 'for the clock: a cancelled query leaves');
+
+ok(waits_for_clock(), 'for the clock: it waits again');
+ask($watcher, "SELECT pg_terminate_backend($process)");
+like((answer($session))[1], qr/FATAL:  57P01: /, 'for the clock: a terminated session leaves');
+eval { $session->quit };
+
+$session = session($node);
+level();
+lead_after('after all that');
+
+$_->quit for $session, $other, $watcher;
+$node->stop;
+done_testing();

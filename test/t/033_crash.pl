@@ -1,0 +1,164 @@
+# Crashes under load in two databases, at random moments: kill -9 of a backend, immediate stop; and
+# a start with the clock 1 s, 4 s, 1 min, 1 h back.  Ids go on after all that were made before, at
+# once if the clock is not too far back, else with an error until it is right or the limit is raised.
+#
+# pg_regress can't crash a server, nor set its clock.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FlakeFaults;
+use FlakeTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+use constant DATABASES => qw(postgres second);
+use constant REPEATS => 3;
+
+need_faketime();
+random_seed();
+
+# No WAL is on disk but what somebody waited for.
+my $node = new_node('crash', clock => 1, conf => <<'CONF');
+restart_after_crash = on
+wal_writer_delay = 10s
+flake.max_clock_lead = 20s
+CONF
+my $dir = $node->basedir;
+my $offset = 0;
+my %file = map { $_ => [] } DATABASES;
+
+value($node, 'CREATE DATABASE second');
+value($node, 'CREATE EXTENSION flake', 'second');
+value($node, 'CREATE TABLE made (id bigint PRIMARY KEY)', $_) for DATABASES;
+
+sub load
+{
+	my ($round, $database, $sql, $number) = @_;
+	my $file = "$dir/$round.$database.$number";
+
+	push @{ $file{$database} }, $file;
+	return { file => $file, sql => $sql, database => $database };
+}
+
+# Load until the crash.  In every second round nobody writes, so that nobody's commit flushes the
+# mark's WAL.
+sub crash_under_load
+{
+	my ($round, $way, $back) = @_;
+	my $insert = 'INSERT INTO made SELECT flake_next_id() FROM generate_series(1, 5) RETURNING id';
+	my @job;
+
+	for my $database (DATABASES)
+	{
+		push @job, map { load($round, $database, IDS, $_) } 1 .. 2;
+		push @job, load($round, $database, $insert, 3) if $round % 2;
+	}
+	start_endless($node, @job);
+	my @pid = split /\n/, value($node, <<'SQL');
+SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+SQL
+	usleep(rand(600_000));
+
+	$offset -= $back;
+	if ($way eq 'kill')
+	{
+		kill 'KILL', $pid[ rand @pid ];
+		set_clock($node, $offset);
+	}
+	else
+	{
+		stop_node($node, 'immediate');
+		set_clock($node, $offset);
+		start_node($node);
+	}
+	end_endless(@job);
+	wait_for_server($node);
+	return @job;
+}
+
+# The last id of a database that anybody can have seen.
+sub last_of
+{
+	my ($database, @job) = @_;
+	my @last = last_id(map { $_->{file} } grep { $_->{database} eq $database } @job);
+
+	push @last, grep { $_ ne '' } value($node, 'SELECT max(id) FROM made', $database);
+	return (sort { $b <=> $a } @last)[0];
+}
+
+# The error while the clock is too far behind a mark: it says how far.
+sub clock_is_behind
+{
+	my ($database, $mark) = @_;
+	my $clock = 'SELECT extract(epoch FROM clock_timestamp())';
+	my $before = value($node, $clock);
+	my ($state, $errors) = sqlstate($node, NEXT_ID, $database);
+	my $after = value($node, $clock);
+	my ($behind) = $errors =~ /clock is ([\d.]+) seconds behind the ids already made/;
+
+	# by the tick after the mark's, in milliseconds
+	return
+		 $state eq '55000'
+	  && defined $behind
+	  && $behind <= $mark / 1e6 - $before + 0.002
+	  && $behind >= $mark / 1e6 - $after - 0.002
+	  && $errors =~ /^DETAIL:  It shows .*\.  Ids may be ahead of it by 20\.000 seconds\.$/m
+	  && $errors =~ /^HINT:  Set the clock right or wait for it, raise "flake\.max_clock_lead"/m
+	  ? ''
+	  : "mark $mark, clock $before to $after: $state $errors";
+}
+
+my @way = map {
+	my $way = $_;
+	map { [ $way, $_ ] } (1, 4, 60, 3600)
+} qw(kill immediate);
+my @rounds = sort { $a->[0] <=> $b->[0] } map { [ rand, @$_ ] } (@way) x REPEATS;
+my $bad_rounds = 0;
+my $not_right = 0;
+
+for my $round (1 .. @rounds)
+{
+	my (undef, $way, $back) = @{ $rounds[ $round - 1 ] };
+	my $name = "round $round ($way, $back s back)";
+
+	my @job = crash_under_load($round, $way, $back);
+	my %mark = map { $_ => mark_us($node, $_) } DATABASES;
+	my %last = map { $_ => last_of($_, @job) } DATABASES;
+
+	if ($back >= 60)
+	{
+		is(clock_is_behind($_, $mark{$_}), '', "$name: an error in $_") for DATABASES;
+		if (rand() < 0.5)
+		{
+			set_clock($node, $offset = 0);
+		}
+		else
+		{
+			value($node, "LOAD 'flake'; ALTER SYSTEM SET flake.max_clock_lead = '2h'");
+			setting_everywhere($node, 'flake.max_clock_lead', '2h');
+		}
+	}
+	later_ids_ok("$name, $_", $mark{$_}, $last{$_}, next_id($node, $_)) for DATABASES;
+
+	# the next crash comes with the clock behind its ids in some rounds
+	if ($back >= 60 && $offset < 0)
+	{
+		value($node, "LOAD 'flake'; ALTER SYSTEM RESET flake.max_clock_lead");
+		setting_everywhere($node, 'flake.max_clock_lead', '20s');
+	}
+	if ($back >= 60 || $not_right++ == 2 || rand() < 0.5)
+	{
+		set_clock($node, $offset = 0);
+		$not_right = 0;
+	}
+}
+
+for my $database (DATABASES)
+{
+	is(ids_problem(@{ $file{$database} }), '', "$database: no id twice, each session has its in order");
+	unlink @{ $file{$database} };
+}
+stop_node($node);
+done_testing();
