@@ -153,7 +153,8 @@ SET client_min_messages = warning;
 DROP TABLE IF EXISTS probe_$1;
 SELECT setseed(0.5);
 CREATE TABLE probe_$1 AS
-    SELECT id FROM (SELECT id FROM t_$1 ORDER BY random() LIMIT 10000) AS chosen ORDER BY random();
+    SELECT id FROM t_$1 TABLESAMPLE BERNOULLI (least(100, 2000000.0 / $TABLE_ROWS)) REPEATABLE (1)
+    ORDER BY random() LIMIT 10000;
 ANALYZE probe_$1;
 CREATE TABLE IF NOT EXISTS newest (kind text PRIMARY KEY, key text);
 INSERT INTO newest SELECT '$1', id FROM t_$1 ORDER BY id DESC OFFSET $TABLE_ROWS / 100 LIMIT 1

@@ -68,7 +68,8 @@ inline new_life()
 inline read_start_mark()
 {
 	start_mark = MARK_AT_START;
-	mark = start_mark
+	mark = start_mark;
+	printf("a new life: page %d, start mark %d\n", page, start_mark)
 }
 
 init {

@@ -117,6 +117,8 @@ inline check_no_trace()
 inline give_out()
 {
 	id = ID(last, NODE, slot, next);
+	printf("session %d: id (tick %d, node %d, slot %d, number %d), clock %d\n",
+		   me, last, NODE, slot, next, now);
 
 	/* P1 */
 #ifdef ONCE
@@ -158,6 +160,16 @@ inline give_out()
 #define STILL_SEEN	true
 #else
 #define STILL_SEEN	(word[slot] == seen)
+#endif
+
+/*
+ * A whole tick, or the wall clock has passed the tick, or others have moved
+ * the layout's tick, so that there may be room.
+ */
+#ifdef BREAK_WAIT_TO_THE_END
+#define wait_is_over(me, t)	(elapsed[me] || wall_is_past(t))
+#else
+#define wait_is_over(me, t)	(elapsed[me] || wall_is_past(t) || ltick != (t))
 #endif
 
 /* From "next" to the end of the slot, how many numbers to take. */
@@ -448,23 +460,25 @@ wait:
 #ifdef REAL_TIME
 	atomic {
 		now = 0; seen = 0;
+		printf("session %d: waits in tick %d\n", me, floor);
 		waiting[me] = true
 	}
 	atomic {
 #ifdef BREAK_NO_WAIT
 		elapsed[me] = true;
 #else
-		elapsed[me] || wall_is_past(floor);
+		wait_is_over(me, floor);
 #endif
 		waiting[me] = false;
 		if
-		:: ltick == floor -> ltick = floor + 1
+		:: ltick == floor ->
+			ltick = floor + 1;
+#ifdef ORDER
+			/* the wall clock has passed the tick, so it shows the next */
+			true_tick = (elapsed[me] -> true_tick : MAX(true_tick, floor + 1))
+#endif
 		:: else
 		fi;
-#ifdef ORDER
-		/* left because the wall clock had passed the tick: it showed the next */
-		true_tick = (elapsed[me] -> true_tick : MAX(true_tick, floor + 1));
-#endif
 		elapsed[me] = false;
 		forget_request();
 		goto again
@@ -495,6 +509,7 @@ move:
 	/* An error, or the wait before it: in any case all begins again. */
 refused:
 	atomic {
+		printf("session %d: refused, clock %d\n", me, now);
 		check_no_trace();
 		forget_request();
 		goto request

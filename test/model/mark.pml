@@ -64,6 +64,7 @@ inline move_mark()
 		/* Publish, release. */
 		atomic {
 			mark = page;
+			printf("session %d: mark %d, durable %d\n", me, mark, durable);
 #ifdef JUMP
 			expected = now;
 #endif

@@ -48,8 +48,7 @@ inline begin_request()
 
 #undef last
 #undef floor
-#define SETTLED(s)	(!busy[s] || (waiting[s] && !elapsed[s] && \
-						!wall_is_past(floor_of[s])))
+#define SETTLED(s)	(!busy[s] || (waiting[s] && !wait_is_over(s, floor_of[s])))
 #if SESSIONS == 2
 #define ALL_SETTLED	(SETTLED(0) && SETTLED(1))
 #else
@@ -63,10 +62,13 @@ inline next_tick()
 	real_tick();
 	wall++;
 #ifdef STEP_BACK
-	/* or set to anything from STEP_BACK before to a tick after */
+	/*
+	 * Or set to anything from STEP_BACK ticks before the layout's tick, which
+	 * sessions that have waited now move by one, to one after it.
+	 */
 	if
 	:: true
-	:: wall = (ltick > STEP_BACK + 2 -> ltick - STEP_BACK : 2);
+	:: wall = (ltick > STEP_BACK + 1 -> ltick + 1 - STEP_BACK : 2);
 		do
 		:: wall <= ltick -> wall++
 		:: break
@@ -74,11 +76,13 @@ inline next_tick()
 	fi;
 #endif
 
+	printf("a tick passed: clock %d, layout's tick %d\n", wall, ltick);
 	i = 0;
 	do
 	:: i < SESSIONS ->
 		if
 		:: busy[i] ->
+			printf("session %d: has waited %d\n", i, waited[i] + 1);
 			waited[i]++;
 			waited_too_long = (waited[i] > WAITS);
 			assert(!waited_too_long)

@@ -121,7 +121,7 @@ time_is_refused(void)
 
 /*
  * flake_reset_clock() in every database, after the node id was changed to one
- * that was never in use.
+ * that was never in use.  The clock has been set right before that.
  */
 static void
 give_up_time(void)
@@ -131,14 +131,17 @@ give_up_time(void)
 
 	while (node < 1 << NODE_BITS && (used & 1u << node))
 		node++;
-	if (node == 1 << NODE_BITS)
+	if (node == 1 << NODE_BITS || world.giving_up ||
+		wall_us() < world.layout.epoch_us)
 		return;
 	if (!world.config->reset_any_time && !time_is_refused())
 		return;
+	world.giving_up = true;
 	world.node = node;
 	trace("node id is set to %lld", (long long) node);
 	for (int i = 0; i < world.config->databases; i++)
 		reset_clock(i);
+	world.giving_up = false;
 }
 
 static void

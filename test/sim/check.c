@@ -74,6 +74,9 @@ check_word(Backend *backend, int slot, uint64 old, uint64 new)
 	if (!backend->asking)
 		fail("session %d moved slot %d without asking for a range",
 			 backend->number, slot);
+	if (!world.resetting && backend->session.generation != world.generation)
+		fail("session %d moved slot %d after a reset that it has not seen",
+			 backend->number, slot);
 	if (new <= old)
 		fail("session %d moved slot %d back", backend->number, slot);
 	if (tick > flake_layout_max_tick(&world.layout))
@@ -144,7 +147,9 @@ check_granted(Backend *backend)
 	backend->range_tick = session->last_tick;
 	backend->range_node = backend->node;
 	backend->range_generation = session->generation;
-	backend->range_retired =
+
+	/* after a reset, with the node id from before it: may repeat */
+	backend->range_retired = session->generation == world.generation &&
 		(world.retired_nodes & 1u << backend->node) != 0;
 }
 

@@ -71,12 +71,13 @@ static const Config configs[] =
 		.databases = 1, .turns = 1500, .prompt = true, .wait_ticks = 50},
 };
 
+/* Of processor time, so that a busy machine is no excuse. */
 static double
 seconds_now(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 

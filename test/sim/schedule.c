@@ -320,7 +320,7 @@ restart(const Config *config)
 		mark->locked_by = -1;
 	}
 	world.run++;
-	world.resetting = false;
+	world.resetting = world.giving_up = false;
 	world.last_single = -1;
 	if (config->step_rate > 0)
 		set_clock();
@@ -349,7 +349,7 @@ something_happens(const Config *config)
 {
 	Backend    *backend = &world.backends[random_below(world.nbackends)];
 
-	if (happens(config->step_rate))
+	if (happens(config->step_rate) && !world.giving_up)
 		set_clock();
 	if (happens(config->back_rate))
 		set_clock_back();
@@ -366,7 +366,7 @@ something_happens(const Config *config)
 		world.node = random_below(1 << NODE_BITS);
 	if (happens(config->restore_rate))
 		restore(&world.marks[random_below(config->databases)]);
-	if (happens(config->crash_rate))
+	if (happens(config->crash_rate) && !world.giving_up)
 	{
 		trace("session %d is gone, another begins", backend->number);
 		backend_start(backend);

@@ -153,6 +153,7 @@ typedef struct World
 	int64		node;			/* flake.node_id */
 	uint32		retired_nodes;	/* bits: given up by a reset */
 	bool		resetting;		/* the clock, at the moment */
+	bool		giving_up;		/* resetting it in all databases */
 	int			run;			/* raised by a restart */
 	bool		draining;		/* nobody asks anew */
 

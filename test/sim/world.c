@@ -234,6 +234,18 @@ flake_mark_covers(int64 until_us)
 	return true;
 }
 
+/* Time goes on from a tick that a reset has left, if that is not refused. */
+static void
+reset_left(int64 tick)
+{
+	int64		ahead_us = start_of(tick) - wall_us();
+
+	if (ahead_us > lead_in_force(world.allowed_us) + 2 * world.layout.tick_us)
+		fail("a reset left a word ahead of the clock by %lld us",
+			 (long long) ahead_us);
+	world.high_us = Max(world.high_us, start_of(tick) - world.mono_us);
+}
+
 /*
  * flake_reset_clock(), run by the running session, in the order in which
  * src/mark.c does it.
@@ -258,12 +270,18 @@ reset_clock(int database)
 	flake_sim_point();
 	observe();
 	flake_slots_reset(world.slots, now_us);
-	world.high_us = world.reset_high_us;
 	world.resetting = false;
 	world.last_single = -1;
+	world.high_us = world.reset_high_us;
 	world.seen_tick = pg_atomic_read_u64(&world.slots->tick);
+
+	/* a word that was right already may stay, or be moved on by one */
+	reset_left(world.seen_tick);
 	for (int i = 0; i < 1 << world.layout.slot_bits; i++)
+	{
 		world.seen_words[i] = pg_atomic_read_u64(&world.slots->slot[i].word);
+		reset_left(world.seen_words[i] >> world.layout.seq_bits);
+	}
 	flake_sim_point();
 	mark->page_us = now_us;
 	flake_sim_point();

@@ -17,6 +17,7 @@ need_faketime();
 # Nothing but the mark's own flush must make it durable.
 my $node = new_node('first', clock => 1, conf => <<'CONF');
 wal_writer_delay = 10s
+flake.max_clock_lead = 1min
 max_parallel_workers_per_gather = 2
 parallel_leader_participation = off
 parallel_setup_cost = 0

@@ -66,7 +66,7 @@ sub next_id
 # ----------------------------------------------------------------------------------------- load
 
 # start_endless(NODE, {sql => ..., file => ..., database => ...}...): one psql per job that repeats
-# its statement until it is cut off.  Nothing has to be fed to it, so it also goes on while the
+# its statement until it is cut off, or there is an error and no {errors_go_on}.  Nothing has to be fed to it, so it also goes on while the
 # test is busy.
 sub start_endless
 {
@@ -85,8 +85,8 @@ sub start_endless
 
 		$job->{errors} = '';
 		$job->{run} = IPC::Run::start(
-			[   'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose',
-				'-d', $node->connstr($job->{database} // 'postgres'), '-f', "$script.3"
+			[   'psql', '-XAtq', '-v', 'ON_ERROR_STOP=' . ($job->{errors_go_on} ? 0 : 1),
+				'-v', 'VERBOSITY=verbose', '-d', $node->connstr($job->{database} // 'postgres'), '-f', "$script.3"
 			],
 			'<', \undef, '>', $job->{file}, '2>', \$job->{errors},
 			IPC::Run::timeout(4 * $PostgreSQL::Test::Utils::timeout_default));

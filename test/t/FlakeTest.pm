@@ -303,8 +303,8 @@ sub run_sessions
 	return finish_sessions(start_sessions($node, @job));
 }
 
-# Jobs that go on until they are told to stop: their sql is repeated, each time as a new command
-# of the client, so that a reload reaches them.  A job's {errors_go_on} lets it survive errors.
+# Jobs that go on until they are told to stop: their sql is repeated (a million times at most),
+# each time as a new command of the client, so that a reload reaches them.  A job's {errors_go_on} lets it survive errors.
 sub start_load
 {
 	my ($node, @job) = @_;
@@ -314,10 +314,13 @@ sub start_load
 	for my $job (@job)
 	{
 		my $again = "SELECT (pg_stat_file('$stop', true)).size IS NULL AS go \\gset\n";
+		my $thousand = "$job->{file}.thousand.sql";
 
+		unlink $thousand;
+		append_to_file($thousand, "\\if :go\n$job->{sql}\n$again\\endif\n" x 1_000);
 		$job->{stop} = $stop;
 		$job->{sql} = ($job->{errors_go_on} ? "\\set ON_ERROR_STOP 0\n" : '')
-		  . $again . "\\if :go\n$job->{sql}\n$again\\endif\n" x 20_000;
+		  . "\\set go true\n" . "\\if :go\n\\i $thousand\n\\endif\n" x 1_000;
 	}
 	return start_sessions($node, @job);
 }
@@ -344,7 +347,7 @@ sub load_goes_on
 		while (count_lines($job->{file}) < $enough)
 		{
 			die "$job->{file} does not grow: $job->{errors}" if time > $end;
-			$job->{run}->pump_nb;
+			eval { $job->{run}->pump_nb; 1 } or die "$job->{file}: $job->{errors}";
 			usleep(10_000);
 		}
 	}
@@ -426,7 +429,7 @@ sub ids_problem
 # How many digits all ids have, 0 if not all the same.
 sub id_width
 {
-	my ($first) = shell("cat @{[ map { qq('$_') } @_ ]} | head -n 1 | sed 's/.*[[:blank:]]//'");
+	my ($first) = shell("head -q -n 1 @{[ map { qq('$_') } @_ ]} | head -n 1 | sed 's/.*[[:blank:]]//'");
 	my $width = length($first // '');
 
 	return 0 if $width == 0;
