@@ -308,6 +308,11 @@ CREATE TRIGGER flake_generator_truncate
 BEFORE TRUNCATE ON flake_generator
 FOR EACH STATEMENT EXECUTE FUNCTION flake_generator_changed();
 
+-- Also where logical replication brings the rows.
+ALTER TABLE flake_generator ENABLE ALWAYS TRIGGER flake_generator_row;
+ALTER TABLE flake_generator ENABLE ALWAYS TRIGGER flake_generator_truncate;
+REVOKE ALL ON FUNCTION flake_generator_changed() FROM PUBLIC;
+
 -- Dumped with the database, also by an owner who is no superuser.
 SELECT pg_catalog.pg_extension_config_dump('flake_mark', '');
 SELECT pg_catalog.pg_extension_config_dump('flake_generator', '');

@@ -35,6 +35,7 @@ SELECT flake_create_generator(repeat('x', 64), 'wide');
 SELECT flake_next_id(repeat('x', 64));
 SELECT flake_create_generator('big', 'time:30 node:23');
 SELECT flake_create_generator('big', 'time:40 slot:13');
+SELECT flake_create_generator('slow', 'time:41 node:8 tick=1001ms');
 SELECT flake_create_generator('apart', 'time:41 slot:4 node:4 sequence:8');
 SELECT flake_create_generator('later', 'time:41 node:8 epoch=9000-01-01T00:00:00Z tick=1ms');
 SELECT flake_create_generator('wrong', 'time:41 node:8 colour=red');
@@ -55,6 +56,28 @@ SELECT flake_next_id(NULL) IS NULL AS none;
 SELECT flake_create_generator('over', 'time:20 node:8 sequence:8 epoch=2025-01-01 tick=1ms');
 SELECT flake_next_id('over');
 \set VERBOSITY terse
+-- the last tick is the end: no id beyond it, however it is come by
+DO $$
+DECLARE
+	made bigint[] := '{}';
+BEGIN
+	PERFORM flake_create_generator('ends', ('time:2 sequence:1 tick=100ms epoch=' ||
+		(date_part('epoch', clock_timestamp()) * 1000)::bigint - 1)::flake_layout);
+	BEGIN
+		LOOP
+			made := made || flake_next_id('ends');
+		END LOOP;
+	EXCEPTION WHEN sequence_generator_limit_exceeded THEN
+		RAISE WARNING 'SQLSTATE %: %', SQLSTATE, SQLERRM;
+	END;
+	ASSERT made[cardinality(made)] <= 7 AND made[1] >= 0, 'an id beyond the end: ' || made::text;
+	PERFORM flake_drop_generator('ends');
+END $$;
+-- the trigger is for its own table
+CREATE TEMP TABLE other (a bigint, b text);
+CREATE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION flake_generator_changed();
+INSERT INTO other VALUES (5, 'x');
+DROP TABLE other;
 -- definitions can't be changed in place
 UPDATE flake_generator SET layout = 'js' WHERE name = 'orders';
 
@@ -125,6 +148,9 @@ SELECT flake_create_generator('mine', 'js');
 SELECT flake_accept_clock();
 SELECT flake_reset_clock();
 SELECT setval('flake_mark', 1);
+CREATE TEMP TABLE other (a bigint, b text);
+CREATE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION flake_generator_changed();
+DROP TABLE other;
 \set VERBOSITY terse
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION flake_accept_clock(), flake_reset_clock() TO regress_flake_user;

@@ -52,8 +52,8 @@ extension_schema(Oid extension)
  * The extension's relation of that name.  Error if there is none, as after a
  * DROP EXTENSION beneath a running statement.
  */
-static Oid
-find_relation(const char *name)
+Oid
+flake_relation_oid(const char *name)
 {
 	Oid			extension = get_extension_oid(FLAKE_EXTENSION, true);
 	Oid			schema = InvalidOid;
@@ -84,7 +84,7 @@ flake_open_relation(const char *name, LOCKMODE mode, bool wait)
 {
 	for (;;)
 	{
-		Oid			relid = find_relation(name);
+		Oid			relid = flake_relation_oid(name);
 		Relation	rel;
 
 		if (wait)
@@ -93,7 +93,7 @@ flake_open_relation(const char *name, LOCKMODE mode, bool wait)
 			return NULL;
 
 		/* it may be gone, or another one may have its name by now */
-		if (relid == find_relation(name) &&
+		if (relid == flake_relation_oid(name) &&
 			(rel = try_relation_open(relid, NoLock)) != NULL)
 			return rel;
 		UnlockRelationOid(relid, mode);

@@ -17,6 +17,7 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/rel.h"
 #include "utils/wait_event.h"
 
@@ -53,6 +54,25 @@
 #else
 #define FLAKE_MODULE_MAGIC(n, v)	PG_MODULE_MAGIC
 #endif
+
+/* A setting as the server keeps it; NULL if there is none of that name. */
+static inline struct config_generic *
+flake_find_setting(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, true, 0);
+#else
+	struct config_generic **settings = get_guc_variables();
+	int			nsettings = GetNumConfigOptions();
+
+	for (int i = 0; i < nsettings; i++)
+	{
+		if (pg_strcasecmp(settings[i]->name, name) == 0)
+			return settings[i];
+	}
+	return NULL;
+#endif
+}
 
 /* Number of this process among the server's processes, from 0. */
 static inline uint32

@@ -4,6 +4,12 @@
  *
  * Settings are for the whole server: they can be set in the configuration
  * file or by ALTER SYSTEM only, and take effect with a reload.
+ *
+ * Where the library is not preloaded, a client's connection options or ALTER
+ * DATABASE can name one of them before the library is there to refuse.  The
+ * server then refuses when the library is loaded, with a warning, but the
+ * value from the file is lost to that session: it would have the default, and
+ * with it another node id.  So such a session makes no ids.
  */
 #include "postgres.h"
 
@@ -42,6 +48,39 @@ int			flake_setting_max_clock_jump = 86400;
 
 void		_PG_init(void);
 
+/* Names of the settings, as in the file. */
+#define NODE_ID			"flake.node_id"
+#define MAX_CLOCK_LEAD	"flake.max_clock_lead"
+#define MAX_CLOCK_JUMP	"flake.max_clock_jump"
+
+/* The setting whose value from the file this session has lost, or NULL. */
+static const char *lost_setting = NULL;
+
+/* Is there something in place of the value from the file? */
+static bool
+is_lost(const char *name)
+{
+	struct config_generic *setting = flake_find_setting(name);
+
+	return setting != NULL && (setting->flags & GUC_CUSTOM_PLACEHOLDER) != 0 &&
+		setting->reset_source >= PGC_S_GLOBAL;
+}
+
+/*
+ * Error if the settings of this session are not the server's.
+ */
+void
+flake_check_settings(void)
+{
+	if (lost_setting != NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_CONFIG_FILE_ERROR),
+				errmsg("\"%s\" cannot be set for a session, a role or a database",
+					   lost_setting),
+				errdetail("It was, before the library was loaded, so this session does not have the server's value."),
+				errhint("Remove it from the connection's options and from ALTER DATABASE and ALTER ROLE, and connect again."));
+}
+
 static void
 assign_node_id(const char *value, void *extra)
 {
@@ -58,7 +97,14 @@ assign_max_clock_lead(int value, void *extra)
 void
 _PG_init(void)
 {
-	DefineCustomStringVariable("flake.node_id",
+	if (is_lost(NODE_ID))
+		lost_setting = NODE_ID;
+	else if (is_lost(MAX_CLOCK_LEAD))
+		lost_setting = MAX_CLOCK_LEAD;
+	else if (is_lost(MAX_CLOCK_JUMP))
+		lost_setting = MAX_CLOCK_JUMP;
+
+	DefineCustomStringVariable(NODE_ID,
 							   "Sets the node id of this server.",
 							   "A number, \"hostname\" or \"address\", the latter two with an optional offset as in \"hostname+100\".  Empty: a hash of the cluster's system identifier.",
 							   &flake_setting_node_id,
@@ -68,7 +114,7 @@ _PG_init(void)
 							   NULL,
 							   assign_node_id,
 							   NULL);
-	DefineCustomIntVariable("flake.max_clock_lead",
+	DefineCustomIntVariable(MAX_CLOCK_LEAD,
 							"Sets how far ids may be ahead of a clock that was set back.",
 							"Never less than two ticks of a layout.",
 							&flake_setting_max_clock_lead,
@@ -80,7 +126,7 @@ _PG_init(void)
 							NULL,
 							assign_max_clock_lead,
 							NULL);
-	DefineCustomIntVariable("flake.max_clock_jump",
+	DefineCustomIntVariable(MAX_CLOCK_JUMP,
 							"Sets how far the clock may jump forward before ids are refused.",
 							"Zero turns the check off.",
 							&flake_setting_max_clock_jump,

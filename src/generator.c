@@ -32,6 +32,9 @@
 static HTAB *generators = NULL;
 static Oid	generator_relid = InvalidOid;	/* while it is known */
 
+/* Raised by every change of the table that arrives. */
+static uint64 changes = 0;
+
 /* "default", while it is valid; what flake_next_id() without a name uses. */
 static FlakeGenerator *default_generator = NULL;
 
@@ -44,6 +47,7 @@ relation_changed(Datum arg, Oid relid)
 	if (generators == NULL || (relid != InvalidOid && relid != generator_relid))
 		return;
 
+	changes++;
 	default_generator = NULL;
 	hash_seq_init(&status, generators);
 	while ((generator = hash_seq_search(&status)) != NULL)
@@ -56,14 +60,19 @@ flake_generator_init(void)
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 }
 
+/*
+ * Reads a layout to make ids with.  The table's trigger has checked it, but
+ * triggers can be disabled.
+ */
 static void
 parse_layout(const char *text, size_t length, FlakeLayout *layout)
 {
 	FlakeLayoutError error;
 
-	if (!flake_layout_parse(text, length, layout, &error))
+	if (!flake_layout_parse(text, length, layout, &error) ||
+		!flake_layout_issuable(layout, &error))
 		ereport(ERROR,
-				errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("%s", error.message),
 				error.detail[0] ? errdetail("%s", error.detail) : 0,
 				error.hint[0] ? errhint("%s", error.hint) : 0);
@@ -136,6 +145,7 @@ flake_generator(const char *name, size_t length)
 	FlakeGenerator *generator;
 	bool		found = false;
 	bool		is_default;
+	uint64		changes_before = changes;
 
 	if (generators == NULL)
 		make_cache();
@@ -168,8 +178,9 @@ flake_generator(const char *name, size_t length)
 	}
 	generator->layout = layout;
 	generator->session = NULL;
-	generator->valid = true;
-	if (is_default)
+	/* changed while it was read: good for this call only */
+	generator->valid = changes == changes_before;
+	if (is_default && generator->valid)
 		default_generator = generator;
 	return generator;
 }

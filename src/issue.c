@@ -26,7 +26,7 @@
  *	the word outlives the backend.  After a restart of the server the words
  *	begin at zero; then the mark's part begins, see mark.c.  It needs this:
  *	no number of a tick is taken before flake_mark_covers() was true for that
- *	tick's end, which check_tick() makes sure of before every move_word().
+ *	tick's start, which check_tick() makes sure of before every move_word().
  *
  * A session's ids increase (promise P2):
  *
@@ -265,7 +265,8 @@ check_tick(const FlakeSession *session, Refill *refill, int64 tick)
 	int64		lead;
 	int64		allowed = allowed_lead(layout);
 
-	if (flake_layout_tick_start(layout, tick, &tick_us) != FLAKE_IN_RANGE)
+	if (tick > flake_layout_max_tick(layout) ||
+		flake_layout_tick_start(layout, tick, &tick_us) != FLAKE_IN_RANGE)
 	{
 		refill->verdict = FLAKE_PAST_LAST_TICK;
 		return TICK_REFUSED;
@@ -280,9 +281,12 @@ check_tick(const FlakeSession *session, Refill *refill, int64 tick)
 		return TICK_TOO_FAR_AHEAD;
 	}
 
+	/*
+	 * The tick's start is an id's time; after a restart ids begin after the
+	 * whole tick that holds the mark.
+	 */
 	FLAKE_POINT();
-	return flake_mark_covers(tick_us + layout->tick_us) ?
-		TICK_FREE : TICK_LOOK_AGAIN;
+	return flake_mark_covers(tick_us) ? TICK_FREE : TICK_LOOK_AGAIN;
 }
 
 /*
@@ -555,6 +559,8 @@ take_range(FlakeSession *session, Refill refill)
 					return refill.verdict;
 				continue;
 			case TICK_LOOK_AGAIN:
+				/* the mark was moved, however slow that is: let go */
+				flake_wait_us(0);
 				continue;
 		}
 		raise_tick(session->slots, refill.floor, session->generation);

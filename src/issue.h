@@ -169,8 +169,8 @@ extern void flake_layout_geometry(const FlakeLayout *layout,
 extern int64 flake_mark_start_us(void);
 
 /*
- * Is every id before "until_us" covered by the durable mark?  True: yes.
- * False: it is now, or things changed, but time has passed; look again.
+ * Are ids of the time "until_us" covered by the durable mark?  True: yes.
+ * False: they are now, or things changed, but time has passed; look again.
  */
 extern bool flake_mark_covers(int64 until_us);
 
@@ -180,7 +180,7 @@ extern uint64 flake_generation(void);
 /* The lead that is allowed at the moment, before the layout's two ticks. */
 extern int64 flake_allowed_lead_us(void);
 
-/* Sleep about so long; a cancelled query or a terminated backend leaves. */
+/* Sleep about so long, or not at all; a cancelled or terminated one leaves. */
 extern void flake_wait_us(int64 us);
 
 /* In the simulation another session may run at each of these points. */

@@ -40,6 +40,16 @@ flake_layout_issuable(const FlakeLayout *layout, FlakeLayoutError *error)
 		snprintf(error->message, sizeof(error->message),
 				 "field \"slot\" must be directly above field \"sequence\" in a generator's layout");
 	}
+	else if (layout->tick_us > FLAKE_MAX_ISSUE_TICK_US)
+	{
+		/*
+		 * Each start of the server may put ids a tick ahead of the clock, and
+		 * with them, by the mark, those of all generators of the database.
+		 */
+		snprintf(error->message, sizeof(error->message),
+				 "a generator's layout can have a tick of at most %d ms",
+				 (int) (FLAKE_MAX_ISSUE_TICK_US / 1000));
+	}
 	else
 		return true;
 	return false;

@@ -40,6 +40,7 @@
 #define FLAKE_MAX_SLOT_BITS		31	/* to read: slot is an int */
 #define FLAKE_MAX_ISSUE_NODE_BITS 22	/* for a generator */
 #define FLAKE_MAX_ISSUE_SLOT_BITS 12	/* for a generator: 64 bytes each */
+#define FLAKE_MAX_ISSUE_TICK_US INT64CONST(1000000) /* for a generator: 1 s */
 #define FLAKE_MAX_TICK_US		INT64CONST(86400000000)	/* a day */
 
 /* The longest text form: every field a one-bit node part, plus options. */

@@ -12,7 +12,8 @@
  * Why it holds
  *
  *	(a) Before an id of a tick is taken, flake_mark_covers() has seen a
- *		published mark not earlier than the tick's end (issue.c).
+ *		published mark not earlier than the tick's start, which is the id's
+ *		time (issue.c).
  *	(b) A mark is published, in move_mark() only, after the page holds it or
  *		a later one and the WAL of that is flushed.  So at every moment a
  *		crash leaves a page that is not earlier than any published mark.
@@ -242,6 +243,7 @@ write_page(Relation rel, Buffer buffer, int64 value_us)
 	Page		page = GenericXLogRegisterBuffer(state, buffer,
 												 GENERIC_XLOG_FULL_IMAGE);
 	Form_pg_sequence_data sequence = sequence_on(page);
+	int64		start_us = flake_monotonic_us();
 	XLogRecPtr	lsn;
 
 	sequence->last_value = value_us;
@@ -254,7 +256,20 @@ write_page(Relation rel, Buffer buffer, int64 value_us)
 	/* no WAL: made in this transaction, with wal_level = minimal */
 	if (!XLogRecPtrIsInvalid(lsn))
 		XLogFlush(lsn);
+	shared_mark->write_took_us = flake_monotonic_us() - start_us;
 	pg_atomic_fetch_add_u64(&shared_mark->moves, 1);
+}
+
+/*
+ * How far ahead of the time asked for the mark is moved.  Where the disk is so
+ * slow that this would be over when it is written, further.
+ */
+static int64
+ahead(const FlakeMark *mark)
+{
+	if (mark->write_took_us <= FLAKE_MARK_EARLY_US / 2)
+		return FLAKE_MARK_AHEAD_US;
+	return FLAKE_MARK_AHEAD_US + 2 * mark->write_took_us;
 }
 
 /*
@@ -318,8 +333,8 @@ static bool
 move_mark(int64 until_us, bool early)
 {
 	FlakeMark  *mark = shared_mark;
-	int64		wall_us = flake_clock_us();
-	int64		boot_us = flake_boottime_us();
+	int64		wall_us;
+	int64		boot_us;
 	Relation	rel;
 	Buffer		buffer;
 	int64		page_us;
@@ -334,6 +349,8 @@ move_mark(int64 until_us, bool early)
 		return false;
 
 	buffer = lock_page(rel);
+	wall_us = flake_clock_us();
+	boot_us = flake_boottime_us();
 	page_us = sequence_on(BufferGetPage(buffer))->last_value;
 	published_us = read_time(&mark->mark_us);
 	exchanged = page_us != read_time(&mark->page_us) ||
@@ -346,7 +363,7 @@ move_mark(int64 until_us, bool early)
 	else
 	{
 		if (new_us < until_us + (early ? FLAKE_MARK_EARLY_US : 0))
-			new_us = until_us + FLAKE_MARK_AHEAD_US;
+			new_us = until_us + ahead(mark);
 
 		/*
 		 * A page that covers enough may do so only in memory, after a
@@ -466,7 +483,7 @@ move_early(int64 until_us)
 }
 
 /*
- * Is every id before "until_us" covered by the durable mark?  True: yes, and
+ * Are ids of the time "until_us" covered by the durable mark?  True: yes, and
  * no time has passed.  False: it is now, or the relation is another one;
  * time has passed, so look at everything again.
  */
@@ -487,7 +504,10 @@ flake_mark_covers(int64 until_us)
 		return false;
 	}
 	if (unlikely(mark_us - until_us < FLAKE_MARK_EARLY_US))
-		return !move_early(until_us);
+	{
+		/* what it looked at may have told that the relation is another one */
+		return !move_early(until_us) && my_relation != 0;
+	}
 	return true;
 }
 

@@ -32,8 +32,12 @@ typedef struct FlakeMark
 	Oid			database;
 	dsa_pointer next;
 
-	/* held while the mark is moved; protects writing the fields below */
+	/*
+	 * Held while the mark is moved.  Protects how long the last one took, and
+	 * writing the fields below; those are read without it.
+	 */
 	LWLock		lock;
+	int64		write_took_us;
 
 	/* which relation the other fields are about: OID << 32 | file; 0: none */
 	pg_atomic_uint64 relation;

@@ -108,6 +108,7 @@ read_setting(void)
 	const char *text = flake_setting_node_id ? flake_setting_node_id : "";
 	const char *rest;
 
+	flake_check_settings();
 	while (isspace((unsigned char) *text))
 		text++;
 	if (*text == '\0')

@@ -140,10 +140,10 @@ raise_refusal(const FlakeSession *session, FlakeVerdict verdict,
 			ereport(ERROR,
 					errcode(ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED),
 					errmsg("time is past the last tick of the layout"),
-					errdetail("The clock shows %s; the layout's %d bits of time are used up.",
-							  flake_time_text(refusal->now_us),
-							  layout->time_bits),
-					errhint("If the clock is right, use a layout with a later epoch or more bits of time."));
+					errdetail("The layout has %d bits of time.  The clock shows %s.",
+							  layout->time_bits,
+							  flake_time_text(refusal->now_us)),
+					errhint("If the clock is right, use a layout with a later epoch or more bits of time; if it was wrong before, see flake_reset_clock()."));
 			break;
 		case FLAKE_CLOCK_BEHIND:
 			ereport(ERROR,
@@ -163,6 +163,7 @@ static void
 prepare(SessionEntry *entry, const char *function)
 {
 	flake_refuse_on_standby(function);
+	flake_check_settings();
 	if (entry->node_version != node_version)
 	{
 		uint64		version = node_version;

@@ -9,4 +9,6 @@ extern char *flake_setting_node_id;		/* flake.node_id, as it is written */
 extern int	flake_setting_max_clock_lead;	/* flake.max_clock_lead, milliseconds */
 extern int	flake_setting_max_clock_jump;	/* flake.max_clock_jump, seconds; 0: off */
 
+extern void flake_check_settings(void);
+
 #endif							/* FLAKE_SETTINGS_H */

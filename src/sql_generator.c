@@ -150,6 +150,15 @@ flake_generator_changed(PG_FUNCTION_ARGS)
 				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("flake_generator_changed() can only be called as a trigger"));
 
+	/* what follows trusts the columns to be of the types that they are there */
+	if (RelationGetRelid(trigger->tg_relation) !=
+		flake_relation_oid(FLAKE_GENERATOR_RELATION))
+		ereport(ERROR,
+				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("flake_generator_changed() is a trigger of \"%s\", not of \"%s\"",
+					   FLAKE_GENERATOR_RELATION,
+					   RelationGetRelationName(trigger->tg_relation)));
+
 	row = trigger->tg_trigtuple;
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		ereport(ERROR,

@@ -190,13 +190,6 @@ inline choose_taken()
 #endif
 }
 
-/* Only who waits for how long depends on it: see begin_in_floor(). */
-#ifdef PROMPT
-#define CLIMBED(x)	climbed = (x)
-#else
-#define CLIMBED(x)	skip
-#endif
-
 /* Steps 3 and 4: the first slot from "slot" upward with room in "floor". */
 inline look()
 {
@@ -204,7 +197,7 @@ inline look()
 	do
 	:: TICK(AFTER(seen, floor)) > floor && slot + 1 < SLOTS ->
 		slot++;
-		CLIMBED(true);
+		climbed = true;
 		seen = word[slot]
 	:: else -> break
 	od;
@@ -223,7 +216,7 @@ inline look()
 	:: else -> goto wait
 	fi;
 	slot = HOME(me);
-	CLIMBED(false);
+	climbed = false;
 #ifndef BREAK_BORROWED_UNCHECKED
 	if
 	:: floor + 1 > now + LEAD || floor + 1 > LAST_TICK -> goto wait
@@ -254,6 +247,9 @@ inline begin_in_floor()
 {
 #ifdef ORDER
 	true_tick = MAX(true_tick, now);
+#ifdef MARK
+	true_tick = MAX(true_tick, start_mark + 1);
+#endif
 #endif
 	ltick = MAX(ltick, floor);
 	check_no_trace();
@@ -279,16 +275,8 @@ inline begin_in_floor()
 	:: last == floor
 #endif
 	:: last < floor ->
-#ifdef PROMPT
 		slot = (last + 1 == floor && climbed -> 0 : HOME(me));
 		climbed = false
-#else
-		/* climbed in the tick before, or not: both are tried */
-		if
-		:: slot = HOME(me)
-		:: HOME(me) != 0 -> slot = 0
-		fi
-#endif
 	fi;
 	look()
 }
@@ -308,9 +296,7 @@ proctype Session(byte me)
 	byte slot = HOME(me);		/* the slot reached within that tick */
 	byte next;					/* next number of the range */
 	byte left;					/* numbers left in it */
-#ifdef PROMPT
 	bool climbed;				/* left a used-up slot within that tick */
-#endif
 #ifdef ORDER
 	byte previous;				/* ghost: the last id given out, plus one */
 #endif
@@ -424,15 +410,6 @@ take:
 			next = NUMBER(AFTER(seen, floor));
 			choose_taken();
 			word[slot] = WORD(floor) + next + left - 1;
-#ifndef PROMPT
-			if
-			:: true ->		/* too late by another reading: all lost */
-				left = 0; next = 0;
-				forget_request();
-				goto request
-			:: true
-			fi;
-#endif
 			give_out();
 			forget_request();
 			goto request
@@ -521,7 +498,7 @@ refused:
 		atomic {
 			dead[me] ->
 			dead[me] = false;
-			last = 0; slot = HOME(me); next = 0; left = 0;
+			last = 0; slot = HOME(me); next = 0; left = 0; climbed = false;
 			id = 0; ask = 0;
 			forget_request();
 			goto restart

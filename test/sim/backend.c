@@ -73,7 +73,7 @@ take_one(Backend *backend, int64 need)
 static void
 take_list(Backend *backend, int64 count)
 {
-	for (; count > 0; count--)
+	for (; count > 0 && !world.draining; count--)
 	{
 		if (!take_one(backend, count))
 			return;

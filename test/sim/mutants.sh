@@ -18,8 +18,6 @@ mutants()
         's/Max(word + 1, first_word)/Max(word, first_word)/'
     mutant 'slot words are process-local' issue.c 'right clock' \
         's/^\tsession->slots = slots;/\tsession->slots = memcpy(aligned_alloc(64, 4096), slots, offsetof(FlakeSlots, slot) + sizeof(FlakeSlot) * (1 << layout->slot_bits));/; 1i #include <stdlib.h>'
-    mutant 'order of ticks is ignored' issue.c '' \
-        's/if (refill.floor < session->last_tick ||/if (false ||/'
     mutant 'starts again at slot 0 in the same tick' issue.c '' \
         '/^take_in_floor(/,/^}/ s/uint32\t\tslot = session->slot;/uint32\t\tslot = 0;/'
     mutant 'starts again at the home slot in the same tick' issue.c '' \
@@ -30,7 +28,7 @@ mutants()
         's/single ? refill->least : most/most/'
     mutant 'a word is moved before the checks' issue.c '' \
         's/^\t\tswitch (check_tick(session, &refill, refill.floor))/\t\t(void) move_word(session, session->home, refill.floor, 1, 1);\n&/'
-    mutant 'the tick is raised before the checks' issue.c 'clock is set' \
+    mutant 'the tick is raised before the checks' issue.c 'restarts' \
         's/^\t\tswitch (check_tick(session, &refill, refill.floor))/\t\traise_tick(session->slots, refill.floor, session->generation);\n&/'
     mutant 'the lead is not checked' issue.c 'clock is set' \
         's/if (lead > allowed)/if (false)/'
@@ -39,9 +37,9 @@ mutants()
     mutant 'the borrowed tick is not checked' issue.c '' \
         's/switch (check_tick(session, refill, refill->floor + 1))/switch (TICK_FREE)/'
     mutant 'the mark is not asked' issue.c 'restarts' \
-        's/return flake_mark_covers(tick_us + layout->tick_us) ?/return true ?/'
-    mutant 'the mark is asked about the beginning of the tick' issue.c 'restarts' \
-        's/flake_mark_covers(tick_us + layout->tick_us)/flake_mark_covers(tick_us)/'
+        's/return flake_mark_covers(tick_us) ?/return true ?/'
+    mutant 'the mark is asked about the tick before' issue.c 'restarts' \
+        's/flake_mark_covers(tick_us)/flake_mark_covers(tick_us - layout->tick_us)/'
     mutant 'ids begin in the tick of the start mark' issue.c 'restarts' \
         's/Max(refill->floor, tick + 1)/Max(refill->floor, tick)/'
     mutant 'the lead is not checked on the common path' issue.c 'clock is set' \

@@ -155,6 +155,7 @@ make_world(const Config *config, uint64 seed, bool traced)
 {
 	static void *memory = NULL;
 	static const int64 lead_ticks[] = {0, 1, 2, 3, 8};
+	static const double count_rates[] = {24, 54, 1000, 3000};
 	int64		tick_us;
 	int64		wall;
 
@@ -197,7 +198,7 @@ make_world(const Config *config, uint64 seed, bool traced)
 		/* room for a restart, a step back, and the ticks beyond */
 		world.allowed_us = 5 * FLAKE_US_PER_SECOND + 40 * tick_us;
 	}
-	world.count_rate = one_in(3) ? 1 : one_in(2) ? 24.5 : 3000;
+	world.count_rate = count_rates[random_below(lengthof(count_rates))];
 	world.node = config->node_rate > 0 ? random_below(1 << NODE_BITS) : 0;
 
 	if (!config->ends)
@@ -280,6 +281,7 @@ set_clock(void)
 			break;
 	}
 	world.wall_offset_us = to - world.mono_us;
+	world.wall_wrong = true;
 	trace("clock is set by %+lld us", (long long) (to - now));
 }
 
@@ -303,6 +305,7 @@ set_clock_back(void)
 	if (by > room)
 		return;
 	world.wall_offset_us -= by;
+	world.wall_wrong = true;
 	trace("clock is set by %+lld us", (long long) -by);
 }
 
@@ -358,6 +361,7 @@ something_happens(const Config *config)
 	else if (happens(config->freeze_rate))
 	{
 		world.frozen = !world.frozen;
+		world.wall_wrong = true;
 		trace("clock %s", world.frozen ? "stands still" : "goes on");
 	}
 	if (happens(config->counter_rate))

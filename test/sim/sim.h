@@ -116,6 +116,7 @@ typedef struct Backend
 	int64		known_us;		/* the time it knows from the counter */
 	int			ids_since_read;
 	int64		allowed_us;		/* the lead that it was told last */
+	int64		start_us;		/* the start mark that it was told last */
 	int			moved;			/* words moved since it asked */
 	int64		range_tick;		/* of the range it has */
 	int64		range_node;
@@ -137,6 +138,7 @@ typedef struct World
 	int64		wall_offset_us; /* wall - mono */
 	int64		true_offset_us; /* at the beginning */
 	bool		frozen;			/* the wall clock stands still */
+	bool		wall_wrong;		/* it was set, or stood still, at some time */
 	double		count_rate;		/* of the cycle counter, per microsecond */
 	bool		count_frozen;
 	bool		count_wrong;	/* it was, at some time */

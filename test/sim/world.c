@@ -157,9 +157,10 @@ flake_allowed_lead_us(void)
 void
 flake_wait_us(int64 us)
 {
-	if (us <= 0)
+	if (us < 0)
 		fail("asked to wait %lld us", (long long) us);
-	trace("waits %lld us", (long long) us);
+	if (us > 0)
+		trace("waits %lld us", (long long) us);
 	world.running->wake_us = world.mono_us + us;
 	turn_over();
 }
@@ -197,6 +198,7 @@ flake_mark_start_us(void)
 
 	flake_sim_point();
 	start_us = mark->start_us;
+	world.running->start_us = start_us;
 
 	/* ids begin in the tick after it, so it is a reading of a clock, too */
 	if (start_us != PG_INT64_MIN)

@@ -56,6 +56,22 @@ my @id = map { scalar ask($session[ $_ % 3 ], "SELECT flake_next_id('one')") } 1
 is_deeply(\@id, [ sort { $a <=> $b } @id ], 'one word: ids increase across sessions');
 $_->quit for @session;
 
+# A range that needs more than its slot has left passes it over; what is left there then comes
+# before that range and is not for this session.
+$node->safe_psql('postgres', <<'SQL');
+SELECT flake_create_generator('whole', 'time:36 node:4 slot:4 sequence:4 tick=2s');
+SQL
+my $session = session($node);
+@id = map { split /[|\n]/, scalar ask($session, $_) } (
+	"SELECT flake_next_id('whole')",
+	"SELECT first_id, last_id FROM flake_reserve(10, 'whole')",
+	"SELECT first_id, last_id FROM flake_reserve(10, 'whole')",
+	"SELECT flake_next_id('whole')",
+	"SELECT flake_next_ids(3, 'whole')") x 4;
+cmp_ok(scalar(@id), '>=', 4 * 9, 'single ids, sets and reserved ranges');
+is(scalar(grep { $id[$_] <= $id[ $_ - 1 ] } 1 .. $#id), 0, 'they increase in one session');
+$session->quit;
+
 # Sessions that take one id and leave; the next one on the slot goes on after it.
 $node->safe_psql('postgres', 'CREATE UNLOGGED TABLE taken (process int, id bigint)');
 is( run_pgbench($node, <<'SQL', '-C', '-c', 8, '-j', 2, '-t', 625),

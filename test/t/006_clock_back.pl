@@ -15,6 +15,10 @@ need_faketime();
 
 use constant { MILLISECOND => 1_000, SECOND => 1_000_000, DAY => 86_400 };
 
+# So many ids a session may give out by the processor's cycle counter, without a look at the
+# clock: FLAKE_COUNTER_MAX_IDS of src/counter.h.
+use constant COUNTER_IDS => 64;
+
 my $default = 'flake';
 my $small = 'time:41 node:4 slot:2 sequence:4';       # 64 ids a millisecond
 my $minutes = 'time:32 node:8 slot:6 sequence:16 tick=60s';
@@ -98,7 +102,7 @@ load_goes_on(1000, @load);
 take_until_level('2 s back beneath a load');
 is(stop_load(@load), '', '2 s back beneath a load: no errors');
 my @file = map { $_->{file} } @load;
-cmp_ok(take_leads(@file), '<=', 2 * SECOND + 2 * MILLISECOND,
+cmp_ok(scalar(take_leads(@file)), '<=', 2 * SECOND + 2 * MILLISECOND,
 	'2 s back beneath a load: ahead by no more than that');
 is(ids_problem(@file), '', "2 s back beneath a load: ids are distinct and each session's in order");
 
@@ -151,8 +155,9 @@ set_clock($node, $offset - 3600);
 refused_by('an hour back within a statement', finish_sessions($statement), $behind, 3000, 3602.1);
 set_clock($node, $offset);
 
-cmp_ok(take_leads($statement->{file}), '<=', 2 * SECOND + 2 * MILLISECOND,
-	'within a statement: never ahead by more than the clock was set back');
+my @ahead = grep { $_ > 2 * SECOND + 2 * MILLISECOND } take_leads($statement->{file});
+cmp_ok(scalar(@ahead), '<=', COUNTER_IDS,
+	'within a statement: the step was noticed within a few ids');
 is(ids_problem($statement->{file}), '', 'within a statement: ids increase');
 
 # --- a jump forward that is refused, and taken back

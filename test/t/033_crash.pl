@@ -136,8 +136,7 @@ for my $round (1 .. @rounds)
 		}
 		else
 		{
-			value($node, "LOAD 'flake'; ALTER SYSTEM SET flake.max_clock_lead = '2h'");
-			setting_everywhere($node, 'flake.max_clock_lead', '2h');
+			set_everywhere($node, 'flake.max_clock_lead', '2h');
 		}
 	}
 	later_ids_ok("$name, $_", $mark{$_}, $last{$_}, next_id($node, $_)) for DATABASES;
@@ -145,8 +144,7 @@ for my $round (1 .. @rounds)
 	# the next crash comes with the clock behind its ids in some rounds
 	if ($back >= 60 && $offset < 0)
 	{
-		value($node, "LOAD 'flake'; ALTER SYSTEM RESET flake.max_clock_lead");
-		setting_everywhere($node, 'flake.max_clock_lead', '20s');
+		set_everywhere($node, 'flake.max_clock_lead', '20s');
 	}
 	if ($back >= 60 || $not_right++ == 2 || rand() < 0.5)
 	{

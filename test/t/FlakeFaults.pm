@@ -17,7 +17,7 @@ our @EXPORT = qw(
   NEXT_ID IDS ENDLESS random_seed
   id_us mark_us next_id later_ids_ok
   start_endless end_endless first_id last_id wait_until
-  crash_backend wait_for_server
+  wait_for_server set_everywhere
   mark_records wal_position
 );
 
@@ -66,8 +66,8 @@ sub next_id
 # ----------------------------------------------------------------------------------------- load
 
 # start_endless(NODE, {sql => ..., file => ..., database => ...}...): one psql per job that repeats
-# its statement until it is cut off, or there is an error and no {errors_go_on}.  Nothing has to be fed to it, so it also goes on while the
-# test is busy.
+# its statement until it is cut off, or there is an error and no {errors_go_on}.  Nothing has to be
+# fed to it, so it goes on also while the test is busy.
 sub start_endless
 {
 	my ($node, @job) = @_;
@@ -153,15 +153,15 @@ sub later_ids_ok
 	return;
 }
 
-# -------------------------------------------------------------------------------------- crashes
+# ------------------------------------------------------------------------------------- servers
 
-# Kills a process of the server as nobody should; the postmaster then starts all over.
-sub crash_backend
+# ALTER SYSTEM, and until it is in force.
+sub set_everywhere
 {
-	my ($pid) = @_;
+	my ($node, $name, $value) = @_;
 
-	kill 'KILL', $pid or die "kill $pid: $!";
-	return;
+	value($node, "LOAD 'flake'; ALTER SYSTEM SET $name = '$value'");
+	return setting_everywhere($node, $name, $value);
 }
 
 # Waits until the server takes connections (again).

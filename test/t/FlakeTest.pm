@@ -100,8 +100,12 @@ sub use_clock
 	return;
 }
 
-# Sets the node's wall clock to so many seconds (a fraction is allowed) after the true one; in
-# force at the next look of every process of the server.
+# A session may give out ids by the processor's cycle counter, without a look at the clock, for
+# FLAKE_COUNTER_MAX_US of src/counter.h; this is more.
+use constant COUNTER_US => 50_000;
+
+# Sets the node's wall clock to so many seconds (a fraction is allowed) after the true one, and
+# returns when no process of the server goes by the old one any more.
 sub set_clock
 {
 	my ($node, $offset) = @_;
@@ -112,6 +116,7 @@ sub set_clock
 	close $out or die "$file.new: $!";
 	rename "$file.new", $file or die "$file: $!";
 	note sprintf '%s: clock set to %+.6f s', $node->name, $offset;
+	usleep(COUNTER_US);
 	return;
 }
 
@@ -304,7 +309,8 @@ sub run_sessions
 }
 
 # Jobs that go on until they are told to stop: their sql is repeated (a million times at most),
-# each time as a new command of the client, so that a reload reaches them.  A job's {errors_go_on} lets it survive errors.
+# each time as a new command of the client, so that a reload reaches them.  A job's
+# {errors_go_on} lets it survive errors.
 sub start_load
 {
 	my ($node, @job) = @_;
@@ -486,10 +492,11 @@ COPY (
 SQL
 }
 
-# Takes the leads out of such files, so that the ids are left, and returns the largest.
+# Takes the leads out of such files, so that the ids are left, and returns the largest; in list
+# context all.
 sub take_leads
 {
-	my $largest;
+	my @lead;
 
 	for my $file (@_)
 	{
@@ -500,12 +507,12 @@ sub take_leads
 			my ($id, $lead) = split /\t/, $line;
 
 			$ids .= "$id\n";
-			$largest = $lead if !defined $largest || $lead > $largest;
+			push @lead, $lead;
 		}
 		unlink $file;
 		append_to_file($file, $ids);
 	}
-	return $largest;
+	return wantarray ? @lead : (sort { $a <=> $b } @lead)[-1];
 }
 
 sub count_lines

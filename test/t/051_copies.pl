@@ -1,0 +1,97 @@
+# Copies take the mark along: pg_basebackup under load, CREATE DATABASE ... TEMPLATE by both
+# strategies; and so does ALTER EXTENSION ... SET SCHEMA.  Where the copy's clock is behind, its ids
+# go on after those it has.
+#
+# pg_regress can't copy a server, nor set a clock.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FlakeFaults;
+use FlakeTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+need_faketime();
+
+my $node = new_node('original', clock => 1, init => [ allows_streaming => 1 ],
+	conf => 'flake.max_clock_lead = 1min');
+my $dir = $node->basedir;
+my @file;
+
+value($node, 'CREATE TABLE made (id bigint PRIMARY KEY DEFAULT flake_next_id())');
+
+# --- a copy of the server, taken while ids are made; then the original is gone
+
+my @load = map { { file => "$dir/load$_", sql => 'INSERT INTO made SELECT FROM generate_series(1, 10) RETURNING id' } } 1 .. 4;
+start_endless($node, @load);
+$node->backup('copy');
+stop_node($node, 'immediate');
+end_endless(@load);
+
+my $copy = PostgreSQL::Test::Cluster->new('copy');
+$copy->init_from_backup($node, 'copy');
+use_clock($copy);
+set_clock($copy, -3);
+start_node($copy);
+my $mark = mark_us($copy);
+later_ids_ok('pg_basebackup under load', $mark, value($copy, 'SELECT max(id) FROM made'), next_id($copy));
+stop_node($copy);
+
+# --- copies of a database
+
+start_node($node);
+value($node, 'CREATE DATABASE template');
+value($node, 'CREATE EXTENSION flake; CREATE TABLE made (id bigint PRIMARY KEY DEFAULT flake_next_id())', 'template');
+for my $strategy (qw(wal_log file_copy))
+{
+	value($node, 'INSERT INTO made SELECT FROM generate_series(1, 1000)', 'template');
+	my $last = value($node, 'SELECT max(id) FROM made', 'template');
+
+	value($node, "CREATE DATABASE $strategy TEMPLATE template STRATEGY $strategy");
+	stop_node($node, 'immediate');
+	set_clock($node, -3);
+	start_node($node);
+	my $mark = mark_us($node, $strategy);
+	later_ids_ok("TEMPLATE, $strategy, and a crash", $mark, $last, next_id($node, $strategy));
+
+	# both at once: no id in common while the server runs
+	my @both = map { { file => "$dir/$strategy.$_", database => $_,
+		sql => 'COPY (SELECT flake_next_id() FROM generate_series(1, 50000)) TO STDOUT' } } ('template', $strategy);
+	is(run_sessions($node, @both), '', "$strategy: both make ids");
+	is(ids_problem(map { $_->{file} } @both), '', "$strategy: they have none in common");
+	is(value($node, 'INSERT INTO made SELECT FROM generate_series(1, 1000); SELECT count(*) > 1000 FROM made', $strategy),
+		't', "$strategy: nor with those that were there");
+	set_clock($node, 0);
+	restart_node($node);
+}
+
+# --- into another schema, under load, with running sessions
+
+my $session = session($node);
+my @id = scalar ask($session, NEXT_ID);
+@load = map { { file => "$dir/schema$_", sql => 'INSERT INTO made SELECT FROM generate_series(1, 10) RETURNING id' } } 1 .. 3;
+start_endless($node, @load);
+value($node, 'CREATE SCHEMA one; CREATE SCHEMA two');
+for my $schema (qw(one two public))
+{
+	value($node, "ALTER EXTENSION flake SET SCHEMA $schema");
+	push @id, scalar ask($session, "SELECT $schema.flake_next_id()");
+	load_goes_on(100, @load);
+}
+is("@id", join(' ', sort { $a <=> $b } @id), 'SET SCHEMA: a session goes on');
+ok(!(grep { !/^\d+$/ } @id), '... without an error');
+value($node, 'ALTER EXTENSION flake SET SCHEMA two');
+stop_node($node, 'immediate');
+is(join('', grep { /ERROR/ } end_endless(@load)), '', 'others too, by the default of their column');
+is(ids_problem(map { $_->{file} } @load), '', 'no id twice');
+set_clock($node, -3);
+start_node($node);
+$mark = value($node, 'SELECT last_value FROM two.flake_mark');
+later_ids_ok('a crash after SET SCHEMA', $mark, last_id(map { $_->{file} } @load),
+	value($node, 'SELECT two.flake_next_id()'));
+eval { $session->quit };
+
+stop_node($node);
+done_testing();

@@ -1,0 +1,67 @@
+# pg_upgrade from an older major takes the mark and the generators along.
+#
+# It needs a second major that has flake installed too.  Where there is one, the environment says
+# where: PG_UPGRADE_FROM_BINDIR=/usr/lib/postgresql/15/bin.  Else this file is skipped.
+#
+# pg_regress knows one server.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FlakeFaults;
+use FlakeTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+need_faketime();
+my $bindir = $ENV{PG_UPGRADE_FROM_BINDIR};
+plan skip_all => 'PG_UPGRADE_FROM_BINDIR does not name the programs of an older major'
+  unless defined $bindir;
+
+# Their defaults are not the same in all majors.
+my @init = ('--data-checksums', '--locale=C', '--encoding=UTF8');
+my ($old_bindir) = $bindir =~ m{(.*?)/*$};
+
+my $old = PostgreSQL::Test::Cluster->new('old', install_path => $old_bindir =~ s{/bin$}{}r);
+$old->init(extra => \@init);
+$old->append_conf('postgresql.conf', "flake.node_id = 1\nautovacuum = off");
+$old->start;
+for my $database (qw(template1 postgres))
+{
+	value($old, <<'SQL', $database);
+CREATE EXTENSION flake;
+SELECT flake_create_generator('orders', 'classic');
+CREATE TABLE made (id bigint PRIMARY KEY DEFAULT flake_next_id(),
+	made_at timestamptz GENERATED ALWAYS AS (flake_timestamp(id, 'flake')) STORED);
+CREATE INDEX ON made (flake_node_id(id, 'flake'));
+INSERT INTO made SELECT FROM generate_series(1, 1000);
+SQL
+}
+my %last = map { $_ => value($old, 'SELECT max(id) FROM made', $_) } qw(template1 postgres);
+my %mark = map { $_ => mark_us($old, $_) } qw(template1 postgres);
+$old->stop;
+
+my $new = new_node('new', clock => 1, start => 0, init => [ extra => \@init ],
+	conf => 'flake.max_clock_lead = 1min');
+chdir $new->basedir or die $new->basedir . ": $!";
+my ($code, $out, $err) = run_program('pg_upgrade',
+	'-b', $old_bindir, '-B', $new->config_data('--bindir'), '-d', $old->data_dir, '-D', $new->data_dir,
+	'-p', $old->port, '-P', $new->port, '-s', $new->host);
+is($code, 0, 'pg_upgrade') or diag $out, $err;
+
+set_clock($new, -10);
+start_node($new);
+for my $database (qw(template1 postgres))
+{
+	is(mark_us($new, $database), $mark{$database}, "$database: the mark is there");
+	later_ids_ok($database, $mark{$database}, $last{$database}, next_id($new, $database));
+	is(value($new, <<'SQL', $database), 't|t|1000', "$database: so are ids and generators");
+INSERT INTO made SELECT FROM generate_series(1, 1000);
+SET enable_seqscan = off;
+SELECT flake_next_id('orders') > 0, count(*) = 2000, count(*) FILTER (WHERE id <= (SELECT max(id) FROM
+	(SELECT id FROM made ORDER BY id LIMIT 1000) first)) FROM made WHERE flake_node_id(id, 'flake') = 1
+SQL
+}
+stop_node($new);
+done_testing();
