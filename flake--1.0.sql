@@ -406,7 +406,7 @@ REVOKE ALL ON FUNCTION flake_accept_clock() FROM PUBLIC;
 CREATE FUNCTION flake_reset_clock() RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION flake_reset_clock() IS
-'bring slots, sessions and this database''s mark back to the clock, after ids were made with times far in the future; change flake.node_id and reload first, because such ids are stored somewhere and could come again; run it in each database';
+'bring back to the clock what is refused because it is further ahead than flake.max_clock_lead: slots of the server, mark of this database; set the clock right, then change flake.node_id and reload, because ids from the future are stored somewhere and would come again; run it in each database';
 REVOKE ALL ON FUNCTION flake_reset_clock() FROM PUBLIC;
 
 /*

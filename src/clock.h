@@ -38,17 +38,6 @@ flake_clock_us(void)
 	return flake_read_clock(CLOCK_REALTIME);
 }
 
-/* The same reading, and in nanoseconds, to measure short times with. */
-static inline int64
-flake_clock_both(int64 *ns)
-{
-	struct timespec now;
-
-	(void) clock_gettime(CLOCK_REALTIME, &now);
-	*ns = (int64) now.tv_sec * (FLAKE_US_PER_SECOND * 1000) + now.tv_nsec;
-	return (int64) now.tv_sec * FLAKE_US_PER_SECOND + now.tv_nsec / 1000;
-}
-
 /* Microseconds on a clock that nobody can set; for the length of waits. */
 static inline int64
 flake_monotonic_us(void)
@@ -56,7 +45,17 @@ flake_monotonic_us(void)
 	return flake_read_clock(CLOCK_MONOTONIC);
 }
 
-/* The same, going on while the machine is suspended where there is such. */
+/* Nanoseconds on such a clock, to measure short times with. */
+static inline int64
+flake_monotonic_ns(void)
+{
+	struct timespec now;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64) now.tv_sec * (FLAKE_US_PER_SECOND * 1000) + now.tv_nsec;
+}
+
+/* Microseconds, going on while the machine is suspended where there is such. */
 static inline int64
 flake_boottime_us(void)
 {
@@ -74,12 +73,9 @@ extern int64 flake_monotonic_us(void);
 extern int64 flake_boottime_us(void);
 
 static inline int64
-flake_clock_both(int64 *ns)
+flake_monotonic_ns(void)
 {
-	int64		us = flake_clock_us();
-
-	*ns = us * 1000;
-	return us;
+	return flake_monotonic_us() * 1000;
 }
 
 #endif							/* FLAKE_SIMULATION */

@@ -4,17 +4,18 @@
  *
  * The counter is used only where the processor says that it runs at one rate
  * whatever the processor does: by cpuid on x86-64; by definition on 64-bit
- * Arm.  That rate is never assumed.  It is measured, in each process, between
- * the readings of the wall clock that are made anyway, and again all the time:
+ * Arm.  That rate is never assumed.  It is measured, in each process, when the
+ * wall clock is read anyway, and again all the time, against the monotonic
+ * clock: the wall clock may be stepped or stand still.
  *
- *	- A pair of clock and counter counts only if the two were read within a
- *	  short time of each other, which a look at the counter before and after
- *	  tells; so a process that lost the processor between them spoils nothing.
- *	- A first rate needs two pairs MEASURE_NS apart.  From then on each further
- *	  pair as far apart must give the same rate within RATE_TOLERANCE; it then
- *	  becomes the new one.  If not (the counter jumped, stood still or changed
- *	  its rate, or the clock was stepped), the counter is not used any more in
- *	  this process.
+ *	- A measurement goes from one pair of counter and clock to another at
+ *	  least MEASURE_NS later.  The counter is read before and after the clock;
+ *	  the two gaps together must be less than 1/PAIR_PART of the way, so a
+ *	  process that lost the processor between them measures nothing wrong.
+ *	- The counter is used when two measurements that follow each other agree
+ *	  within RATE_TOLERANCE.  The rate is then always that of the last one.
+ *	- When a later one does not agree (the counter jumped, stood still or
+ *	  changed its rate), it is not used any more in this process.
  *
  * On the safe side: a span is shortened by more than the rate can be off, and
  * by a microsecond; it begins at the counter's value before the clock was
@@ -40,8 +41,8 @@
 /* A rate is taken over at least so long ... */
 #define MEASURE_NS			2000000
 
-/* ... from pairs that are at most so far apart, counted in counts ... */
-#define PAIR_COUNTS			20000
+/* ... of which the time for reading pairs is at most this part ... */
+#define PAIR_PART			256
 
 /* ... must be one that a counter can have, per nanosecond ... */
 #define LOWEST_RATE			0.001
@@ -59,7 +60,7 @@ typedef enum CounterState
 	COUNTER_UNKNOWN,			/* not looked at yet */
 	COUNTER_OFF,				/* not to be used, and why: see reason */
 	COUNTER_BEGIN,				/* waiting for a first pair */
-	COUNTER_MEASURING,			/* has a pair, no rate yet */
+	COUNTER_MEASURING,			/* no two rates that agree yet */
 	COUNTER_TRUSTED,
 } CounterState;
 
@@ -67,8 +68,9 @@ typedef enum CounterState
 static CounterState state = COUNTER_UNKNOWN;
 static const char *reason = "counter not used yet";
 static uint64 pair_count;		/* the pair that the next is measured from */
+static uint64 pair_gap;			/* counts that passed while it was read */
 static int64 pair_ns;
-static double rate;				/* counts per nanosecond */
+static double rate;				/* counts per nanosecond; 0: none yet */
 
 /* Does the processor say that its counter never changes its rate? */
 static bool
@@ -98,47 +100,48 @@ turn_off(const char *why)
 	reason = why;
 }
 
-static void
-begin_pair(uint64 count, int64 ns)
-{
-	pair_count = count;
-	pair_ns = ns;
-}
-
 /* Learn from another pair of counter and clock. */
 static void
-learn(uint64 count, int64 ns)
+learn(uint64 count, uint64 gap, int64 ns)
 {
 	int64		passed_ns = ns - pair_ns;
+	uint64		counted = count - pair_count;
 	double		measured;
+	bool		agrees;
 
-	if (state == COUNTER_BEGIN)
+	if (state != COUNTER_BEGIN)
 	{
-		begin_pair(count, ns);
-		state = COUNTER_MEASURING;
-		return;
-	}
+		if (count < pair_count)
+		{
+			turn_off("counter went back");
+			return;
+		}
+		if (passed_ns < MEASURE_NS)
+			return;
+		measured = (double) counted / (double) passed_ns;
+		if (measured < LOWEST_RATE || measured > HIGHEST_RATE)
+		{
+			turn_off("counter runs at no plausible rate");
+			return;
+		}
+		if (gap + pair_gap > counted / PAIR_PART)
+			return;
 
-	if (passed_ns < 0 || count < pair_count)
-	{
-		turn_off("clock or counter went back");
-		return;
-	}
-	if (passed_ns < MEASURE_NS)
-		return;
-
-	measured = (double) (count - pair_count) / (double) passed_ns;
-	if (measured < LOWEST_RATE || measured > HIGHEST_RATE)
-		turn_off("counter runs at no plausible rate");
-	else if (state == COUNTER_TRUSTED &&
-			 fabs(measured - rate) > rate * RATE_TOLERANCE)
-		turn_off("counter and clock disagree");
-	else
-	{
+		agrees = fabs(measured - rate) <= rate * RATE_TOLERANCE;
+		if (state == COUNTER_TRUSTED && !agrees)
+		{
+			turn_off("counter and clock disagree");
+			return;
+		}
+		state = agrees ? COUNTER_TRUSTED : COUNTER_MEASURING;
 		rate = measured;
-		begin_pair(count, ns);
-		state = COUNTER_TRUSTED;
 	}
+	else
+		state = COUNTER_MEASURING;
+
+	pair_count = count;
+	pair_gap = gap;
+	pair_ns = ns;
 }
 
 /*
@@ -149,23 +152,23 @@ flake_counter_reading(void)
 {
 	FlakeReading reading;
 	int64		ns;
-	uint64		after;
 
 	reading.count = flake_counter();
-	reading.wall_us = flake_clock_both(&ns);
+	reading.wall_us = flake_clock_us();
 	if (state == COUNTER_OFF)
 		return reading;
 
-	after = flake_counter();
 	if (state == COUNTER_UNKNOWN)
 	{
-		if (counter_is_invariant())
-			state = COUNTER_BEGIN;
-		else
+		if (!counter_is_invariant())
+		{
 			turn_off("processor has no counter of a constant rate");
+			return reading;
+		}
+		state = COUNTER_BEGIN;
 	}
-	if (state != COUNTER_OFF && after - reading.count < PAIR_COUNTS)
-		learn(reading.count, ns);
+	ns = flake_monotonic_ns();
+	learn(reading.count, flake_counter() - reading.count, ns);
 	return reading;
 }
 

@@ -12,10 +12,10 @@
  * No id twice while the server runs (promise P1):
  *
  *	(a) A slot's word is changed in one place only, move_word(), by
- *		compare-and-swap from a value read before to a larger one.  (The one
- *		exception is flake_slots_reset(), below.)  So the numbers between the
- *		old and the new value, the old excluded, were nobody's before and
- *		belong to the session whose compare-and-swap succeeded.
+ *		compare-and-swap from a value read before to a larger one.  So the
+ *		numbers between the old and the new value, the old excluded, were
+ *		nobody's before and belong to the session whose compare-and-swap
+ *		succeeded.
  *	(b) All of them lie in one tick: the new word is never taken past the end
  *		of the tick's sequence field.
  *	(c) An id is the pair (word, slot) written in the layout's bits, plus the
@@ -53,13 +53,13 @@
  * a used-up tick is one further.  All checks of a tick come before any word
  * is moved to it, so a refused time leaves no trace.
  *
- * Bringing the words back (flake_slots_reset) breaks (a) on purpose, after
- * the clock was wrong; the caller has made the node id another one.  What
- * must not happen is that a session that read the words before the reset
- * moves one into the future again after it: it checks the generation between
- * reading a word and its compare-and-swap, and the reset raises the
- * generation first and then changes every word to a value that it did not
- * have, so that such a compare-and-swap fails.
+ * After the clock was wrong a layout can be given new slots, which begin at
+ * the clock (flake_slots_renew).  The old ones stay as they were: a session
+ * that is in the middle of taking a number there takes one that nobody else
+ * has there.  The generation tells sessions at their next request.  That an
+ * id of the new slots is none of the old is left to the node id, which the
+ * caller has made another one, and to this: slots whose ids are not refused
+ * are never replaced, so none have been made under the new node id.
  */
 #include "postgres.h"
 
@@ -70,7 +70,7 @@ typedef enum TakeResult
 {
 	TAKEN,
 	USED_UP,					/* no slot from the session's own upward */
-	RESET_MEANWHILE,			/* the words were brought back: look again */
+	LOOK_AGAIN,					/* time has passed */
 } TakeResult;
 
 /* The outcome of checking a tick before any word is moved to it. */
@@ -127,53 +127,99 @@ flake_slots_init(FlakeSlots *slots, const FlakeGeometry *geometry)
 	}
 }
 
-/*
- * Change a word to "target", or one more if it is that already: afterwards no
- * compare-and-swap that expects the old value can succeed.
- */
-static void
-replace_word(pg_atomic_uint64 *word, uint64 target)
+/* The start of the layout's tick. */
+static int64
+layout_tick_us(const FlakeSlots *slots)
 {
-	uint64		old = pg_atomic_read_u64(word);
+	return slots->geometry.epoch_us +
+		(int64) pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &slots->tick)) *
+		slots->geometry.tick_us;
+}
 
-	while (!pg_atomic_compare_exchange_u64(word, &old,
-										   old == target ? target + 1 : target))
-		;
+/* The lead that ids of a layout with such a tick may have. */
+static int64
+allowed_lead(int64 tick_us)
+{
+	return Max(flake_allowed_lead_us(), 2 * tick_us);
 }
 
 /*
- * Bring a layout's words back to the wall clock.  The caller has raised the
- * generation before; see the header comment.
+ * Are ids from these slots refused, because they would be too far ahead of
+ * the clock?
+ */
+bool
+flake_slots_refused(const FlakeSlots *slots, int64 now_us)
+{
+	return layout_tick_us(slots) - now_us >
+		allowed_lead(slots->geometry.tick_us);
+}
+
+/*
+ * A time that no id taken from these slots so far is after: one tick ahead of
+ * the layout's can have been borrowed.
+ */
+int64
+flake_slots_latest_us(const FlakeSlots *slots)
+{
+	return layout_tick_us(slots) + slots->geometry.tick_us;
+}
+
+/*
+ * Make slots that take the place of others, beginning at the clock.  What is
+ * only for reports goes along.
  */
 void
-flake_slots_reset(FlakeSlots *slots, int64 now_us)
+flake_slots_renew(FlakeSlots *slots, FlakeSlots *old, int64 now_us)
 {
-	const FlakeGeometry *geometry = &slots->geometry;
-	int64		tick = 0;
+	const FlakeGeometry *geometry = &old->geometry;
 
+	flake_slots_init(slots, geometry);
 	if (now_us > geometry->epoch_us)
-		tick = (now_us - geometry->epoch_us) / geometry->tick_us;
-	replace_word(&slots->tick, tick);
+		pg_atomic_write_u64(&slots->tick,
+							(now_us - geometry->epoch_us) / geometry->tick_us);
+
+	pg_atomic_write_u64(&slots->waits, pg_atomic_read_u64(&old->waits));
+	pg_atomic_write_u64(&slots->waited_us, pg_atomic_read_u64(&old->waited_us));
 	for (uint32 i = 0; i < (UINT32_C(1) << geometry->slot_bits); i++)
-		replace_word(&slots->slot[i].word, (uint64) tick << geometry->seq_bits);
+	{
+		pg_atomic_write_u64(&slots->slot[i].taken,
+							pg_atomic_read_u64(&old->slot[i].taken));
+		pg_atomic_write_u64(&slots->slot[i].used_up,
+							pg_atomic_read_u64(&old->slot[i].used_up));
+	}
 }
 
 /*
- * Make a session of a layout.  "layout" must live as long as the session.
+ * Make a session of a layout.  "layout" must live as long as the session;
+ * "generation" was read before "slots" were looked up.
  */
 void
 flake_session_init(FlakeSession *session, const FlakeLayout *layout,
-				   FlakeSlots *slots, uint32 home, int64 node)
+				   FlakeSlots *slots, uint64 generation, uint32 home,
+				   int64 node)
 {
 	memset(session, 0, sizeof(*session));
 	session->layout = layout;
-	session->slots = slots;
 	session->nslots = UINT32_C(1) << layout->slot_bits;
 	session->home = home % session->nslots;
 	session->step = UINT64CONST(1) << layout->seq_shift;
-	session->last_tick = -1;
 	session->node_bits = flake_layout_node_bits_of(layout, node);
-	session->generation = flake_generation();
+	flake_session_bind(session, slots, generation);
+}
+
+/*
+ * Use these slots from now on.  They are others than before, so nothing of
+ * the session's past counts.
+ */
+void
+flake_session_bind(FlakeSession *session, FlakeSlots *slots, uint64 generation)
+{
+	session->slots = slots;
+	session->generation = generation;
+	session->last_tick = -1;
+	session->min_tick = 0;
+	session->climbed = false;
+	flake_session_forget_range(session);
 }
 
 /*
@@ -190,26 +236,6 @@ flake_session_set_node(FlakeSession *session, int64 node)
 	session->node_bits = node_bits;
 	session->min_tick = session->last_tick + 1;
 	flake_session_forget_range(session);
-}
-
-static int64
-allowed_lead(const FlakeLayout *layout)
-{
-	return Max(flake_allowed_lead_us(), 2 * layout->tick_us);
-}
-
-/* The words were brought back: nothing of the session's past counts. */
-static void
-follow_reset(FlakeSession *session)
-{
-	uint64		generation = flake_generation();
-
-	if (session->generation == generation)
-		return;
-	session->generation = generation;
-	session->last_tick = -1;
-	session->min_tick = 0;
-	session->climbed = false;
 }
 
 /*
@@ -263,7 +289,7 @@ check_tick(const FlakeSession *session, Refill *refill, int64 tick)
 	const FlakeLayout *layout = session->layout;
 	int64		tick_us;
 	int64		lead;
-	int64		allowed = allowed_lead(layout);
+	int64		allowed = allowed_lead(layout->tick_us);
 
 	if (tick > flake_layout_max_tick(layout) ||
 		flake_layout_tick_start(layout, tick, &tick_us) != FLAKE_IN_RANGE)
@@ -312,11 +338,6 @@ move_word(FlakeSession *session, uint32 slot, int64 tick, uint64 least,
 			return USED_UP;
 		count = Min(most, last_word - next + 1);
 
-		/* the word was read before the generation: see the header comment */
-		FLAKE_POINT();
-		pg_read_barrier();
-		if (flake_generation() != session->generation)
-			return RESET_MEANWHILE;
 		FLAKE_POINT();
 		/* on failure "word" is what it is now */
 		if (pg_atomic_compare_exchange_u64(&shared->word, &word,
@@ -378,16 +399,13 @@ take_in_floor(FlakeSession *session, const Refill *refill)
 
 /* Raise the layout's tick to "floor", unless it is there already. */
 static void
-raise_tick(FlakeSlots *slots, int64 floor, uint64 generation)
+raise_tick(FlakeSlots *slots, int64 floor)
 {
 	uint64		tick = pg_atomic_read_u64(&slots->tick);
 
 	while (tick < (uint64) floor)
 	{
 		FLAKE_POINT();
-		pg_read_barrier();
-		if (flake_generation() != generation)
-			return;
 		if (pg_atomic_compare_exchange_u64(&slots->tick, &tick, floor))
 			return;
 	}
@@ -424,9 +442,8 @@ wait_for_next_tick(FlakeSession *session, const Refill *refill)
 	pg_atomic_fetch_add_u64(&slots->waited_us, flake_monotonic_us() - start);
 
 	FLAKE_POINT();
-	if (flake_generation() == session->generation)
-		(void) pg_atomic_compare_exchange_u64(&slots->tick, &tick,
-											  refill->floor + 1);
+	(void) pg_atomic_compare_exchange_u64(&slots->tick, &tick,
+										  refill->floor + 1);
 }
 
 /*
@@ -466,7 +483,7 @@ take_one_ahead(FlakeSession *session, Refill *refill)
 		case TICK_FREE:
 			break;
 		case TICK_LOOK_AGAIN:
-			return RESET_MEANWHILE;
+			return LOOK_AGAIN;
 		case TICK_REFUSED:
 		case TICK_TOO_FAR_AHEAD:
 			/* not an error: the present tick has not been refused */
@@ -524,7 +541,7 @@ open_range(FlakeSession *session, FlakeReading now)
 {
 	const FlakeLayout *layout = session->layout;
 	int64		tick_us;
-	int64		lead = allowed_lead(layout);
+	int64		lead = allowed_lead(layout->tick_us);
 
 	(void) flake_layout_tick_start(layout, session->last_tick, &tick_us);
 	session->usable_from_us = tick_us - lead;
@@ -544,7 +561,8 @@ take_range(FlakeSession *session, Refill refill)
 	{
 		TakeResult	result;
 
-		follow_reset(session);
+		if (flake_generation() != session->generation)
+			return FLAKE_SLOTS_REPLACED;
 		if (!find_floor(session, &refill))
 			return refill.verdict;
 
@@ -563,7 +581,7 @@ take_range(FlakeSession *session, Refill refill)
 				flake_wait_us(0);
 				continue;
 		}
-		raise_tick(session->slots, refill.floor, session->generation);
+		raise_tick(session->slots, refill.floor);
 
 		if (refill.floor < session->last_tick ||
 			refill.floor < session->min_tick)
@@ -593,8 +611,9 @@ take_range(FlakeSession *session, Refill refill)
  * range may have fewer or more.  What is left of the old range is lost.
  *
  * FLAKE_GRANTED: the range has at least one id, to be given out now without
- * another look at the clock.  Else the clock was refused, "refusal" says
- * how, and nothing has changed.
+ * another look at the clock.  FLAKE_SLOTS_REPLACED: bind the session to the
+ * new slots and ask again.  Else the clock was refused, "refusal" says how,
+ * and nothing has changed.
  */
 FlakeVerdict
 flake_session_refill(FlakeSession *session, int64 need, FlakeRefusal *refusal)

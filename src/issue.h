@@ -118,7 +118,7 @@ typedef struct FlakeSession
 	uint32		want;			/* numbers asked for by the last refill */
 	bool		climbed;		/* left a used-up slot within last_tick */
 	bool		greedy;			/* began last_tick at slot 0: whole slots */
-	uint64		generation;		/* of the words, see flake_generation() */
+	uint64		generation;		/* of the slots, see flake_generation() */
 
 	/* Set when the session is made, or when the node id changes. */
 	const FlakeLayout *layout;
@@ -132,6 +132,7 @@ typedef struct FlakeSession
 typedef enum FlakeVerdict
 {
 	FLAKE_GRANTED,
+	FLAKE_SLOTS_REPLACED,
 	FLAKE_CLOCK_BEFORE_EPOCH,
 	FLAKE_PAST_LAST_TICK,
 	FLAKE_CLOCK_BEHIND,			/* by more than is allowed */
@@ -146,10 +147,14 @@ typedef struct FlakeRefusal
 } FlakeRefusal;
 
 extern void flake_slots_init(FlakeSlots *slots, const FlakeGeometry *geometry);
-extern void flake_slots_reset(FlakeSlots *slots, int64 now_us);
+extern bool flake_slots_refused(const FlakeSlots *slots, int64 now_us);
+extern int64 flake_slots_latest_us(const FlakeSlots *slots);
+extern void flake_slots_renew(FlakeSlots *slots, FlakeSlots *old, int64 now_us);
 extern void flake_session_init(FlakeSession *session,
 							   const FlakeLayout *layout, FlakeSlots *slots,
-							   uint32 home, int64 node);
+							   uint64 generation, uint32 home, int64 node);
+extern void flake_session_bind(FlakeSession *session, FlakeSlots *slots,
+							   uint64 generation);
 extern void flake_session_set_node(FlakeSession *session, int64 node);
 extern bool flake_session_look(FlakeSession *session);
 extern FlakeVerdict flake_session_refill(FlakeSession *session, int64 need,
@@ -174,7 +179,7 @@ extern int64 flake_mark_start_us(void);
  */
 extern bool flake_mark_covers(int64 until_us);
 
-/* Changes whenever the slots' words were brought back to the clock. */
+/* Raised after slots were replaced by others that begin at the clock. */
 extern uint64 flake_generation(void);
 
 /* The lead that is allowed at the moment, before the layout's two ticks. */

@@ -535,38 +535,40 @@ flake_mark_accept_clock(void)
 	remember_clocks(flake_clock_us(), flake_boottime_us());
 }
 
-static void
-reset_slots(FlakeSlots *slots, void *now_us)
-{
-	flake_slots_reset(slots, *(int64 *) now_us);
-}
-
 /*
- * Brings this database's mark and the words of all slots back to the clock.
+ * Brings what is refused because it is too far ahead of the clock back to it:
+ * slots of the whole server, mark and start mark of this database.
  *
- * The lower mark is published before anything else, so that no session finds
- * a later tick covered from then on; then the generation and the words
- * change, so that no session that found one covered before can still take it;
- * only then does the page go back.
+ * What is not refused stays as it is: sessions may have made ids there under
+ * the new node id, and it goes on by itself.  The lower mark is published
+ * before the page goes back, so that no session finds a tick covered that is
+ * not; it covers what was taken from the slots that stay.
  */
 void
 flake_mark_reset_clock(void)
 {
-	int64		now_us;
+	FlakeMark  *mark;
 	Relation	rel;
-	Buffer		buffer;
+	int64		now_us;
+	int64		latest_us;
 
 	(void) flake_mark_start_us();
+	mark = shared_mark;
 	rel = lock_mark(true);
 	now_us = flake_clock_us();
-
-	write_time(&shared_mark->mark_us, now_us);
-	write_time(&shared_mark->start_us, now_us);
-	pg_atomic_fetch_add_u64(&flake_shmem()->generation, 1);
-	flake_shmem_each_layout(reset_slots, &now_us);
 	remember_clocks(now_us, flake_boottime_us());
+	latest_us = flake_shmem_renew_slots(now_us);
 
-	buffer = lock_page(rel);
-	write_page(rel, buffer, now_us);
+	if (read_time(&mark->start_us) - now_us > flake_allowed_lead_us())
+		write_time(&mark->start_us, now_us);
+	if (read_time(&mark->mark_us) - now_us >
+		flake_allowed_lead_us() + FLAKE_MARK_AHEAD_US ||
+		read_time(&mark->page_us) - now_us > flake_allowed_lead_us())
+	{
+		int64		new_us = latest_us + FLAKE_MARK_AHEAD_US;
+
+		write_time(&mark->mark_us, new_us);
+		write_page(rel, lock_page(rel), new_us);
+	}
 	unlock_mark(rel);
 }

@@ -61,6 +61,7 @@ static SessionEntry *
 make_session(const FlakeLayout *layout, const FlakeGeometry *geometry)
 {
 	int64		node = flake_node_for_issuing(layout);
+	uint64		generation = flake_generation();
 	FlakeSlots *slots = flake_shmem_slots(geometry);
 	SessionEntry *entry;
 
@@ -73,7 +74,7 @@ make_session(const FlakeLayout *layout, const FlakeGeometry *geometry)
 	entry->geometry = *geometry;
 	entry->node_version = node_version;
 	flake_watch_node(node);
-	flake_session_init(&entry->session, &entry->layout, slots,
+	flake_session_init(&entry->session, &entry->layout, slots, generation,
 					   flake_process_number(), node);
 	entry->next = sessions;
 	sessions = entry;
@@ -126,6 +127,7 @@ raise_refusal(const FlakeSession *session, FlakeVerdict verdict,
 	switch (verdict)
 	{
 		case FLAKE_GRANTED:
+		case FLAKE_SLOTS_REPLACED:
 			break;
 		case FLAKE_CLOCK_BEFORE_EPOCH:
 			ereport(ERROR,
@@ -162,6 +164,8 @@ raise_refusal(const FlakeSession *session, FlakeVerdict verdict,
 static void
 prepare(SessionEntry *entry, const char *function)
 {
+	uint64		generation = flake_generation();
+
 	flake_refuse_on_standby(function);
 	flake_check_settings();
 	if (entry->node_version != node_version)
@@ -173,7 +177,29 @@ prepare(SessionEntry *entry, const char *function)
 		flake_session_set_node(&entry->session, node);
 		entry->node_version = version;
 	}
+	if (entry->session.generation != generation)
+		flake_session_bind(&entry->session, flake_shmem_slots(&entry->geometry),
+						   generation);
 	flake_watch_clock();
+}
+
+/*
+ * Has the session take a new range: one of exactly "need" ids if "whole", else
+ * of one or more.  "function" is named in the error on a standby.
+ */
+static void
+grant(FlakeSession *session, int64 need, bool whole, const char *function)
+{
+	FlakeVerdict verdict;
+	FlakeRefusal refusal;
+
+	do
+	{
+		prepare((SessionEntry *) session, function);
+		verdict = whole ? flake_session_refill_whole(session, need, &refusal) :
+			flake_session_refill(session, need, &refusal);
+	} while (verdict == FLAKE_SLOTS_REPLACED);
+	raise_refusal(session, verdict, &refusal);
 }
 
 /*
@@ -183,11 +209,7 @@ prepare(SessionEntry *entry, const char *function)
 void
 flake_session_grant(FlakeSession *session, int64 need, const char *function)
 {
-	FlakeRefusal refusal;
-
-	prepare((SessionEntry *) session, function);
-	raise_refusal(session, flake_session_refill(session, need, &refusal),
-				  &refusal);
+	grant(session, need, false, function);
 }
 
 /*
@@ -201,14 +223,7 @@ flake_session_take_run(FlakeSession *session, int64 most, const char *function,
 	int64		count = Min(most, flake_session_field(session));
 
 	if (flake_session_left(session) < count || !flake_session_ready(session))
-	{
-		FlakeRefusal refusal;
-
-		prepare((SessionEntry *) session, function);
-		raise_refusal(session,
-					  flake_session_refill_whole(session, count, &refusal),
-					  &refusal);
-	}
+		grant(session, count, true, function);
 	*first_id = (int64) session->next_id;
 	session->next_id += (uint64) count * session->step;
 	return count;

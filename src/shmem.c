@@ -240,22 +240,40 @@ flake_shmem_slots(const FlakeGeometry *geometry)
 	return slots;
 }
 
-/* Calls "visit" for the slots of every layout, without holding the lock. */
-void
-flake_shmem_each_layout(void (*visit) (FlakeSlots *slots, void *arg), void *arg)
+/*
+ * Gives every layout whose ids are refused, because they would be too far
+ * ahead of the clock, new slots that begin at the clock.  Returns a time that
+ * no id from the slots then in use is after, not before "now_us".
+ *
+ * The old slots stay: sessions may be about to use them, see issue.c.
+ */
+int64
+flake_shmem_renew_slots(int64 now_us)
 {
 	FlakeLayoutEntry *layouts;
-	int			nlayouts;
+	int64		latest_us = now_us;
 
 	(void) flake_shmem_area();
-	LWLockAcquire(&control->lock, LW_SHARED);
-	nlayouts = control->nlayouts;
-	LWLockRelease(&control->lock);
-
-	/* entries never change once they are counted */
+	LWLockAcquire(&control->lock, LW_EXCLUSIVE);
 	layouts = dsa_get_address(area, control->layouts);
-	for (int i = 0; i < nlayouts; i++)
-		visit(dsa_get_address(area, layouts[i].slots), arg);
+	for (int i = 0; i < control->nlayouts; i++)
+	{
+		FlakeSlots *slots = dsa_get_address(area, layouts[i].slots);
+
+		if (flake_slots_refused(slots, now_us))
+		{
+			dsa_pointer place = create_slots(&slots->geometry);
+
+			flake_slots_renew(dsa_get_address(area, place), slots, now_us);
+			layouts[i].slots = place;
+		}
+		else
+			latest_us = Max(latest_us, flake_slots_latest_us(slots));
+	}
+	/* after the slots: who sees the new generation finds them */
+	pg_atomic_fetch_add_u64(&control->generation, 1);
+	LWLockRelease(&control->lock);
+	return latest_us;
 }
 
 /* True for the first caller since the server started. */

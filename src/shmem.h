@@ -74,7 +74,6 @@ extern dsa_area *flake_shmem_area(void);
 extern FlakeSlots *flake_shmem_slots(const FlakeGeometry *geometry);
 extern FlakeSlots *flake_shmem_find_slots(const FlakeGeometry *geometry);
 extern bool flake_shmem_warn_once(FlakeWarning warning);
-extern void flake_shmem_each_layout(void (*visit) (FlakeSlots *slots, void *arg),
-									void *arg);
+extern int64 flake_shmem_renew_slots(int64 now_us);
 
 #endif							/* FLAKE_SHMEM_H */

@@ -98,15 +98,14 @@ bool behind_the_clock;
 bool faster_than_real_time;
 bool refused_time_left_a_trace;
 
-/* A time that was refused is nowhere in shared memory. */
-inline check_no_trace()
+/* Nothing in shared memory is past the true tick, but for borrowed numbers. */
+inline check_shared(property)
 {
 #ifdef ORDER
 	d_step {
-		refused_time_left_a_trace = (ltick > true_tick ||
-									 TICK(word[0]) > true_tick + 1 ||
-									 TICK(word[SLOTS - 1]) > true_tick + 1);
-		assert(!refused_time_left_a_trace)
+		property = (ltick > true_tick || TICK(word[0]) > true_tick + 1 ||
+					TICK(word[SLOTS - 1]) > true_tick + 1);
+		assert(!property)
 	}
 #else
 	true
@@ -190,27 +189,32 @@ inline choose_taken()
 #endif
 }
 
+#define HAS_ROOM(t)	(TICK(AFTER(seen, t)) == (t))
+
+/* flake_reserve() wants more in one piece than a slot may have left. */
+#ifdef RESERVE
+#define PASS_OVER	true
+#else
+#define PASS_OVER	false
+#endif
+
 /* Steps 3 and 4: the first slot from "slot" upward with room in "floor". */
 inline look()
 {
 	seen = word[slot];
 	do
-	:: TICK(AFTER(seen, floor)) > floor && slot + 1 < SLOTS ->
+	:: HAS_ROOM(floor) -> goto take
+	:: !HAS_ROOM(floor) && slot + 1 == SLOTS -> break
+	:: (!HAS_ROOM(floor) || PASS_OVER) && slot + 1 < SLOTS ->
 		slot++;
 		climbed = true;
 		seen = word[slot]
-	:: else -> break
+	:: HAS_ROOM(floor) && PASS_OVER && slot + 1 == SLOTS -> goto wait
 	od;
-	if
-	:: TICK(AFTER(seen, floor)) == floor -> goto take
-	:: else
-	fi;
 
 	/* Step 5: the tick is used up; a session with nothing in it borrows. */
 	if
-#if defined(BREAK_BORROWS_ALWAYS)
-	:: last <= floor -> skip
-#elif !defined(BREAK_NO_BORROWING)
+#ifndef BREAK_NO_BORROWING
 	:: last < floor -> skip
 #endif
 	:: else -> goto wait
@@ -222,13 +226,13 @@ inline look()
 	:: floor + 1 > now + LEAD || floor + 1 > LAST_TICK -> goto wait
 	:: else
 	fi;
-#ifdef MARK
+#endif
+#if defined(MARK) && !defined(BREAK_BORROWED_UNCOVERED)
 	ask = floor + 1;
 	if
 	:: mark >= ask -> ask = 0
 	:: may_move_mark(ask) -> goto move
 	fi;
-#endif
 #endif
 	look_home()
 }
@@ -237,7 +241,7 @@ inline look_home()
 {
 	seen = word[slot];
 	if
-	:: TICK(AFTER(seen, floor + 1)) == floor + 1 -> goto take_borrowed
+	:: HAS_ROOM(floor + 1) -> goto take_borrowed
 	:: else -> goto wait
 	fi
 }
@@ -252,7 +256,7 @@ inline begin_in_floor()
 #endif
 #endif
 	ltick = MAX(ltick, floor);
-	check_no_trace();
+	check_shared(faster_than_real_time);
 
 	/* A session that has had its one number of a later tick waits. */
 	if
@@ -487,7 +491,7 @@ move:
 refused:
 	atomic {
 		printf("session %d: refused, clock %d\n", me, now);
-		check_no_trace();
+		check_shared(refused_time_left_a_trace);
 		forget_request();
 		goto request
 	}

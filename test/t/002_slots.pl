@@ -59,7 +59,7 @@ $_->quit for @session;
 # A range that needs more than its slot has left passes it over; what is left there then comes
 # before that range and is not for this session.
 $node->safe_psql('postgres', <<'SQL');
-SELECT flake_create_generator('whole', 'time:36 node:4 slot:4 sequence:4 tick=2s');
+SELECT flake_create_generator('whole', 'time:36 node:4 slot:4 sequence:4 tick=1s');
 SQL
 my $session = session($node);
 @id = map { split /[|\n]/, scalar ask($session, $_) } (

@@ -46,12 +46,12 @@ for my $job (@job)
 # --- within one tick, where a smaller node id would make a smaller id
 
 $node->safe_psql('postgres', <<'SQL');
-SELECT flake_create_generator('slow', 'time:33 node:8 slot:6 sequence:10 tick=2s');
+SELECT flake_create_generator('slow', 'time:33 node:8 slot:6 sequence:10 tick=1s');
 SQL
 my $session = session($node);
 my ($last, $last_node) = (0, 7);
 
-for my $node_id (9, 4, 4, 2)
+for my $node_id (9, 6, 6, 4, 3, 2, 1)
 {
 	set_node_id($node, $node_id);
 	# the reload has reached the session when its statement begins

@@ -16,9 +16,10 @@ use constant SECOND => 1_000_000;
 
 my $node = new_node('waits', clock => 1, conf => "flake.max_clock_lead = '2s'");
 my $default = 'flake';
-# two ids a day
-my $daily = 'time:20 node:8 sequence:1 tick=86400s';
-$node->safe_psql('postgres', "SELECT flake_create_generator('daily', '$daily')");
+# two ids a second, so whoever wants a hundred waits
+$node->safe_psql('postgres',
+	"SELECT flake_create_generator('rare', 'time:36 node:8 sequence:1 tick=1s')");
+my $hundred = "SELECT count(*) FROM flake_next_ids(100, 'rare')";
 
 my $watcher = session($node);
 my $event = $node->pg_version >= 17 ? 'Extension:FlakeWaitForClock' : 'Extension:Extension';
@@ -43,24 +44,20 @@ SQL
 	die 'neither waits nor ends';
 }
 
-# --- for the next tick, which is tomorrow
+# --- for the next tick
 
 my $session = session($node);
 my $process = process($session);
+my $other = session($node);
 
-is((ask($session, "SELECT flake_next_id('daily')"))[1], '', 'the first id of the tick');
-is((ask($session, "SELECT flake_next_id('daily')"))[1], '', 'the second and last');
-ask_later($session, "SELECT flake_next_id('daily')");
+ask_later($session, $hundred);
 ok(waits($session, $process), "for a tick: wait event $event");
+is((ask($other, "SELECT flake_next_id('rare')"))[1], '', 'for a tick: others get ids meanwhile');
 ask($watcher, "SELECT pg_cancel_backend($process)");
 like((answer($session))[1], qr/ERROR:  57014: /, 'for a tick: a cancelled query leaves');
 is((ask($session, 'SELECT flake_next_id()'))[1], '', 'for a tick: and the session goes on');
 
-# another session has one id of the next tick; after that it is this one's turn to wait
-my $other = session($node);
-is((ask($other, "SELECT flake_next_id('daily')"))[1], '', 'for a tick: another session borrows');
-
-ask_later($session, "SELECT flake_next_id('daily')");
+ask_later($session, $hundred);
 ok(waits($session, $process), 'for a tick: it waits again');
 ask($watcher, "SELECT pg_terminate_backend($process)");
 like((answer($session))[1], qr/FATAL:  57P01: /, 'for a tick: a terminated session leaves');

@@ -34,7 +34,7 @@ cmp_ok(scalar mark_records($node, $from, wal_position($node)), '<=', 2 * $took +
 
 # Under the load of several sessions as well, for as long as it takes to see five moves.  Whatever
 # id is out is covered by the mark read after it.
-my @load = start_endless($node, map { { file => "$dir/load$_", sql => IDS } } 1 .. 4);
+my @load = start_endless($node, map { { file => "$dir/load$_", sql => $_ % 2 ? IDS : NEXT_ID } } 1 .. 4);
 my ($moves, $past, $mark) = (0, 0, mark_us($node));
 $from = wal_position($node);
 $began = clock_gettime(CLOCK_MONOTONIC);
@@ -109,7 +109,7 @@ like(ask($_, "SET statement_timeout = 0; @{[ NEXT_ID ]}"), qr/^\d+$/, 'the sessi
   for @victim;
 
 # Without ids there is no WAL for the mark.
-value($node, 'SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE query LIKE $$COPY%$$');
+value($node, 'SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query ~ $$^(COPY|SELECT flake_next_id)$$');
 end_endless(@load);
 $from = wal_position($node);
 $mark = mark_us($node);

@@ -12,7 +12,7 @@ use FlakeTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use constant { SESSIONS => 8, LEAD_US => 5_000_000, GRACE_US => 1_000_000, TICK_US => 1_000 };
+use constant { SESSIONS => 8, LEAD_US => 5_000_000, GRACE_US => 1_000_000 };
 
 need_faketime();
 random_seed();

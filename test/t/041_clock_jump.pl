@@ -12,7 +12,7 @@ use FlakeTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use constant { SESSIONS => 6, DAY => 86_400, YEARS => 3_652 * 86_400 };
+use constant { SESSIONS => 6, DAY => 86_400, YEARS => 3_652 * 86_400, SECOND => 1_000_000 };
 
 need_faketime();
 
@@ -51,8 +51,8 @@ sub all_go_on
 	my $after = value($node, $clock);
 
 	push @wrong, map { "$_ again" } grep { $made{$_}++ } @id;
-	push @wrong, map { "$_ too early" } grep { id_us($_) < $before } @id;
-	push @wrong, map { "$_ too late" } grep { id_us($_) > $after + 1_002_000 } @id;
+	push @wrong, map { "$_ too early" } grep { id_us($_) < $before - TICK_US } @id;
+	push @wrong, map { "$_ too late" } grep { id_us($_) > $after + SECOND + 2 * TICK_US } @id;
 	is("@wrong", '', "$name: every session goes on with the clock's time");
 	return @id;
 }
@@ -140,7 +140,7 @@ all_go_on('in both databases');
 stop_node($node, 'immediate');
 eval { $_->quit } for @session;
 start_node($node);
-cmp_ok(mark_us($node, $_), '<=', value($node, $clock) + 1_002_000, "$_: the mark is back")
+cmp_ok(mark_us($node, $_), '<=', value($node, $clock) + SECOND + 2 * TICK_US, "$_: the mark is back")
   for qw(postgres second);
 @session = ();
 new_sessions();

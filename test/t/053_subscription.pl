@@ -29,7 +29,7 @@ my $session = session($subscriber);
 my $ours = ask($session, NEXT_ID);
 cmp_ok($ours, '<', $theirs, 'the publisher is ahead');
 value($publisher, 'CREATE PUBLICATION everything FOR ALL SEQUENCES');
-my $connection = $publisher->connstr('postgres');
+my $connection = $publisher->connstr . ' dbname=postgres';
 value($subscriber, "CREATE SUBSCRIPTION everything CONNECTION '$connection' PUBLICATION everything");
 
 # Brings the publisher's values over and waits for the mark's.

@@ -14,12 +14,15 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
-  NEXT_ID IDS ENDLESS random_seed
+  TICK_US NEXT_ID IDS ENDLESS random_seed
   id_us mark_us next_id later_ids_ok
   start_endless end_endless first_id last_id wait_until
   wait_for_server set_everywhere
   mark_records wal_position
 );
+
+# A tick of the default layout.
+use constant TICK_US => 1_000;
 
 # One id; some, each a line, with all of them at the client when it ends; and a statement that makes
 # ids until it is cut off and shows none.
@@ -40,12 +43,12 @@ sub random_seed
 
 # ----------------------------------------------------------------------------- ids and the mark
 
-# The end of an id's tick, in microseconds since 1970, by the default layout.
+# An id's time, which is the start of its tick, in microseconds since 1970, by the default layout.
 sub id_us
 {
 	my ($id) = @_;
 
-	return ((($id >> 22) + 1) + 1_735_689_600_000) * 1000;
+	return (($id >> 22) + 1_735_689_600_000) * TICK_US;
 }
 
 # The durable mark as SQL shows it.
@@ -141,15 +144,16 @@ sub last_id
 }
 
 # Tests that ids made after a fault all come after those before it, and that the mark covered
-# these.  A mark is given as it was before any new id was made.
+# these.  The mark is given as it was before any new id was made; ids begin after the tick that
+# holds it.
 sub later_ids_ok
 {
 	my ($name, $mark, $before, $after) = @_;
 
 	ok($mark >= id_us($before) && $after > $before && id_us($after) > $mark,
 		"$name: the mark covers what was made, and ids go on after it")
-	  or diag "last id before $before (until @{[ id_us($before) ]}), mark $mark, "
-	  . "first id after $after (until @{[ id_us($after) ]})";
+	  or diag "last id before $before (@{[ id_us($before) ]}), mark $mark, "
+	  . "first id after $after (@{[ id_us($after) ]})";
 	return;
 }
 
