@@ -204,12 +204,14 @@ inline look()
 	seen = word[slot];
 	do
 	:: HAS_ROOM(floor) -> goto take
-	:: !HAS_ROOM(floor) && slot + 1 == SLOTS -> break
+	:: !HAS_ROOM(floor) && slot + 1 == SLOTS -> climbed = true; break
 	:: (!HAS_ROOM(floor) || PASS_OVER) && slot + 1 < SLOTS ->
 		slot++;
 		climbed = true;
 		seen = word[slot]
-	:: HAS_ROOM(floor) && PASS_OVER && slot + 1 == SLOTS -> goto wait
+	:: HAS_ROOM(floor) && PASS_OVER && slot + 1 == SLOTS ->
+		climbed = (last == floor);
+		goto wait
 	od;
 
 	/* Step 5: the tick is used up; a session with nothing in it borrows. */

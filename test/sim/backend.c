@@ -11,6 +11,30 @@ give_out(Backend *backend)
 	check_id(backend, flake_session_give(&backend->session));
 }
 
+/* As in src/session.c.  A reload may reach the session later. */
+static void
+prepare(Backend *backend)
+{
+	uint64		generation = flake_generation();
+	SlotSet    *set;
+
+	if (backend->node != world.node && !one_in(8))
+	{
+		trace("node id %lld -> %lld", (long long) backend->node,
+			  (long long) world.node);
+		backend->node = world.node;
+		flake_session_set_node(&backend->session, backend->node);
+	}
+	flake_sim_point();
+	if (backend->session.generation != generation)
+	{
+		set = current_set();
+		trace("uses %s slots", set == backend->set ? "the same" : "other");
+		flake_session_bind(&backend->session, set->slots, generation);
+		backend->set = set;
+	}
+}
+
 /*
  * As flake_session_grant() in src/session.c does it, and with "whole" as
  * flake_session_take_run() does.
@@ -21,24 +45,23 @@ grant(Backend *backend, int64 need, bool whole)
 	FlakeRefusal refusal = {0};
 	FlakeVerdict verdict;
 
-	if (backend->node != world.node)
-	{
-		trace("node id %lld -> %lld", (long long) backend->node,
-			  (long long) world.node);
-		backend->node = world.node;
-		flake_session_set_node(&backend->session, backend->node);
-	}
-
 	trace("asks for %lld%s", (long long) need, whole ? ", whole" : "");
 	backend->moved = 0;
 	backend->asked_us = world.mono_us;
 	backend->asking = true;
 	backend->asked_whole = whole;
-	if (whole)
-		verdict = flake_session_refill_whole(&backend->session, need, &refusal);
-	else
-		verdict = flake_session_refill(&backend->session, need, &refusal);
-	observe();
+	do
+	{
+		prepare(backend);
+		if (whole)
+			verdict = flake_session_refill_whole(&backend->session, need,
+												 &refusal);
+		else
+			verdict = flake_session_refill(&backend->session, need, &refusal);
+		observe();
+		if (verdict == FLAKE_SLOTS_REPLACED)
+			check_refused(backend, verdict, &refusal);
+	} while (verdict == FLAKE_SLOTS_REPLACED);
 	backend->asking = false;
 	if (verdict != FLAKE_GRANTED)
 	{
@@ -115,7 +138,7 @@ rest(Backend *backend)
 static bool
 time_is_refused(void)
 {
-	return start_of(world.seen_tick) - wall_us() >
+	return start_of(world.set->seen_tick) - wall_us() >
 		lead_in_force(world.allowed_us);
 }
 
@@ -137,8 +160,10 @@ give_up_time(void)
 	if (!world.config->reset_any_time && !time_is_refused())
 		return;
 	world.giving_up = true;
+	world.retired_nodes = used;
 	world.node = node;
 	trace("node id is set to %lld", (long long) node);
+	flake_sim_point();
 	for (int i = 0; i < world.config->databases; i++)
 		reset_clock(i);
 	world.giving_up = false;
@@ -191,8 +216,9 @@ backend_start(Backend *backend)
 			world.marks[i].locked_by = -1;
 	}
 	world.running = backend;
-	flake_session_init(&backend->session, &world.layout, world.slots,
-					   backend->home, backend->node);
+	backend->set = world.set;
+	flake_session_init(&backend->session, &world.layout, world.set->slots,
+					   world.generation, backend->home, backend->node);
 	world.running = running;
 	backend->fiber = fiber_make(backend->number, work, backend);
 }

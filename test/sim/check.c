@@ -7,11 +7,11 @@
  * ahead of the clock reading it was made from by more than is allowed.  And by
  * what has happened: a reading of the clock says "mono + h is the time"; time
  * in the ids may go on at the pace of the clock that nobody can set from the
- * highest such h (world.high_us), not faster.  So the layout's tick never
+ * highest such h (SlotSet.high_us), not faster.  So the layout's tick never
  * begins after mono + h, and an id's tick at most one later.  With a clock
  * that is right this says: at most one tick ahead; after a step back: by what
  * it was set back, and one tick.  The tick after a start mark counts as a
- * reading.
+ * reading.  New slots begin at a reading, whatever the old ones had come to.
  */
 #include "sim.h"
 
@@ -57,11 +57,24 @@ fail(const char *fmt,...)
 		fiber_yield();
 }
 
-/* How far ahead of all that sessions have read does this tick begin? */
+/* How far ahead of all that their sessions have read does this tick begin? */
 static int64
-ahead_of_all(int64 tick)
+ahead_of_all(const SlotSet *set, int64 tick)
 {
-	return start_of(tick) - (world.mono_us + world.high_us);
+	return start_of(tick) - (world.mono_us + set->high_us);
+}
+
+/* Had the slots been replaced when the session last began to look for an id? */
+static bool
+looked_at_old_slots(const Backend *backend)
+{
+	return backend->session.generation != backend->start_generation;
+}
+
+static bool
+is_given_up(int64 node)
+{
+	return (world.retired_nodes & 1u << node) != 0;
 }
 
 void
@@ -74,8 +87,8 @@ check_word(Backend *backend, int slot, uint64 old, uint64 new)
 	if (!backend->asking)
 		fail("session %d moved slot %d without asking for a range",
 			 backend->number, slot);
-	if (!world.resetting && backend->session.generation != world.generation)
-		fail("session %d moved slot %d after a reset that it has not seen",
+	if (looked_at_old_slots(backend))
+		fail("session %d moved slot %d and did not see that it was replaced",
 			 backend->number, slot);
 	if (new <= old)
 		fail("session %d moved slot %d back", backend->number, slot);
@@ -93,10 +106,10 @@ check_word(Backend *backend, int slot, uint64 old, uint64 new)
 	if (backend->start_us != PG_INT64_MIN && tick <= tick_of(backend->start_us))
 		fail("session %d moved slot %d to a tick that the start mark reaches into",
 			 backend->number, slot);
-	if (ahead_of_all(tick) > world.layout.tick_us)
+	if (ahead_of_all(backend->set, tick) > world.layout.tick_us)
 		fail("session %d moved slot %d to a tick that no time leads to (%lld us)",
-			 backend->number, slot, (long long) ahead_of_all(tick));
-	if (!world.resetting && mark->mark_us < start_of(tick))
+			 backend->number, slot, (long long) ahead_of_all(backend->set, tick));
+	if (!is_given_up(backend->node) && mark->mark_us < start_of(tick))
 		fail("session %d moved slot %d to a tick that the mark does not cover",
 			 backend->number, slot);
 }
@@ -106,9 +119,9 @@ check_tick_moved(Backend *backend, uint64 old, uint64 new)
 {
 	if (new <= old)
 		fail("session %d moved the layout's tick back", backend->number);
-	if (ahead_of_all(new) > 0)
+	if (ahead_of_all(backend->set, new) > 0)
 		fail("session %d moved the layout's tick faster than time goes (%lld us)",
-			 backend->number, (long long) ahead_of_all(new));
+			 backend->number, (long long) ahead_of_all(backend->set, new));
 	/* after a wait: the next tick, which is looked at afterwards */
 	if (new > old + 1 &&
 		start_of(new) - backend->read_us > backend->allowed_us)
@@ -149,19 +162,37 @@ check_granted(Backend *backend)
 	check_wait(backend);
 	backend->range_tick = session->last_tick;
 	backend->range_node = backend->node;
-	backend->range_generation = session->generation;
+	backend->range_set = backend->set;
+}
 
-	/* after a reset, with the node id from before it: may repeat */
-	backend->range_retired = session->generation == world.generation &&
-		(world.retired_nodes & 1u << backend->node) != 0;
+/* Slots that were replaced: their place is taken by some that begin now. */
+void
+check_renewed(const SlotSet *old, const SlotSet *new, int64 now_us)
+{
+	uint64		tick = pg_atomic_read_u64(&new->slots->tick);
+
+	if ((int64) tick != tick_of(now_us))
+		fail("new slots do not begin at the clock, but %lld ticks after it",
+			 (long long) tick - tick_of(now_us));
+	if (memcmp(&old->slots->geometry, &new->slots->geometry,
+			   sizeof(FlakeGeometry)) != 0)
+		fail("new slots have another geometry");
+	for (int i = 0; i < 1 << world.layout.slot_bits; i++)
+	{
+		if (pg_atomic_read_u64(&new->slots->slot[i].word) != 0)
+			fail("new slots have been used");
+		if (pg_atomic_read_u64(&new->slots->slot[i].taken) !=
+			pg_atomic_read_u64(&old->slots->slot[i].taken))
+			fail("new slots forget what is for reports");
+	}
 }
 
 void
 check_refused(Backend *backend, FlakeVerdict verdict,
 			  const FlakeRefusal *refusal)
 {
-	static const char *const name[] = {"granted", "clock before epoch",
-	"past last tick", "clock behind"};
+	static const char *const name[] = {"granted", "slots replaced",
+	"clock before epoch", "past last tick", "clock behind"};
 	int64		last = flake_layout_max_tick(&world.layout);
 	int64		start_us = world.marks[backend->database].start_us;
 	bool		right = false;
@@ -170,6 +201,16 @@ check_refused(Backend *backend, FlakeVerdict verdict,
 	if (backend->moved != 0)
 		fail("session %d was refused, and yet it moved %d words",
 			 backend->number, backend->moved);
+	if (verdict == FLAKE_SLOTS_REPLACED)
+	{
+		if (backend->session.generation == world.generation)
+			fail("session %d was told that its slots were replaced",
+				 backend->number);
+		return;
+	}
+	if (looked_at_old_slots(backend))
+		fail("session %d was refused and did not see that its slots were replaced",
+			 backend->number);
 	if (refusal->now_us != backend->read_us)
 		fail("session %d: the refusal is not about its reading of the clock",
 			 backend->number);
@@ -177,6 +218,7 @@ check_refused(Backend *backend, FlakeVerdict verdict,
 	switch (verdict)
 	{
 		case FLAKE_GRANTED:
+		case FLAKE_SLOTS_REPLACED:
 			break;
 		case FLAKE_CLOCK_BEFORE_EPOCH:
 			right = backend->read_us < world.layout.epoch_us;
@@ -184,7 +226,7 @@ check_refused(Backend *backend, FlakeVerdict verdict,
 		case FLAKE_PAST_LAST_TICK:
 			right = tick_of(backend->read_us) > last ||
 				(start_us != PG_INT64_MIN && tick_of(start_us) >= last) ||
-				(int64) world.seen_tick > last;
+				(int64) backend->set->seen_tick > last;
 			break;
 		case FLAKE_CLOCK_BEHIND:
 			right = refusal->behind_us > refusal->allowed_us &&
@@ -241,7 +283,7 @@ check_id(Backend *backend, int64 id)
 {
 	const FlakeLayout *layout = &world.layout;
 	int64		tick = flake_layout_tick(layout, id);
-	bool		reset = backend->range_generation != world.generation;
+	SlotSet    *set = backend->range_set;
 
 	trace("id %lld.%lld.%lld node %lld", (long long) tick,
 		  (long long) flake_layout_slot(layout, id),
@@ -256,11 +298,12 @@ check_id(Backend *backend, int64 id)
 		fail("session %d was given an id of another tick or node",
 			 backend->number);
 
-	if (!backend->range_retired)
+	/* in new slots the node id from before may repeat */
+	if ((set->given_up & 1u << backend->range_node) == 0)
 		check_unique(backend, id);
 
 	if (id <= backend->last_id &&
-		backend->last_generation == backend->range_generation)
+		backend->last_set == set)
 		fail("session %d was given an id that is not above its last one: %lld.%lld.%lld after %lld.%lld.%lld",
 			 backend->number, (long long) tick,
 			 (long long) flake_layout_slot(layout, id),
@@ -269,17 +312,17 @@ check_id(Backend *backend, int64 id)
 			 (long long) flake_layout_slot(layout, backend->last_id),
 			 (long long) flake_layout_sequence(layout, backend->last_id));
 	backend->last_id = id;
-	backend->last_generation = backend->range_generation;
+	backend->last_set = set;
 
-	if (layout->slot_bits == 0 && !reset)
+	if (layout->slot_bits == 0)
 	{
 		int64		single = id - flake_layout_node_bits_of(layout,
 															backend->range_node);
 
-		if (single <= world.last_single)
+		if (single <= set->last_single)
 			fail("session %d was given an id that is not above another session's",
 				 backend->number);
-		world.last_single = single;
+		set->last_single = single;
 	}
 
 	if (start_of(tick) - backend->read_us > backend->allowed_us)
@@ -291,15 +334,15 @@ check_id(Backend *backend, int64 id)
 			 backend->number);
 
 	/*
-	 * A clock that is set back by little, again and again, can't be told from
-	 * one that is slow; a counter measured by it is off by as much.
+	 * A counter that jumps between two readings makes its rate wrong, and
+	 * that must be noticed; one that jumps after the last reading can't be.
 	 */
-	if (!world.count_wrong &&
-		tick < tick_of(backend->known_us -
-					   (world.wall_wrong ? layout->tick_us / 4 : 0)))
+	if (!world.count_wrong && world.count_jumps <= 1 &&
+		world.count_jumps == backend->read_jumps &&
+		tick < tick_of(backend->known_us))
 		fail("session %d was given an id of a tick that is past by the counter",
 			 backend->number);
-	if (!reset && ahead_of_all(tick) > layout->tick_us)
+	if (ahead_of_all(set, tick) > layout->tick_us)
 		fail("session %d was given an id that no time leads to (%lld us)",
-			 backend->number, (long long) ahead_of_all(tick));
+			 backend->number, (long long) ahead_of_all(set, tick));
 }

@@ -28,6 +28,7 @@ static uint64
 pair_counter(void)
 {
 	flake_sim_point();
+	world.running->pair_jumps = world.count_jumps;
 	return count_now();
 }
 
@@ -54,6 +55,7 @@ counter_begin(Backend *backend)
 {
 	memset(&backend->counter, 0, sizeof(backend->counter));
 	backend->counter.state = COUNTER_UNKNOWN;
+	backend->counter.reason = "counter not used yet";
 	backend->known_us = PG_INT64_MIN / 2;
 	backend->read_us = PG_INT64_MIN / 2;
 	backend->read_mono_us = 0;
@@ -64,7 +66,9 @@ void
 counter_load(const Backend *backend)
 {
 	state = backend->counter.state;
+	reason = backend->counter.reason;
 	pair_count = backend->counter.pair_count;
+	pair_gap = backend->counter.pair_gap;
 	pair_ns = backend->counter.pair_ns;
 	rate = backend->counter.rate;
 }
@@ -75,7 +79,9 @@ counter_save(Backend *backend)
 	if (state != (CounterState) backend->counter.state)
 		trace("session %d: %s", backend->number, flake_counter_state());
 	backend->counter.state = state;
+	backend->counter.reason = reason;
 	backend->counter.pair_count = pair_count;
+	backend->counter.pair_gap = pair_gap;
 	backend->counter.pair_ns = pair_ns;
 	backend->counter.rate = rate;
 }
@@ -86,16 +92,18 @@ counter_fault(void)
 {
 	uint64		now = count_now();
 
-	world.count_wrong = true;
 	switch (random_below(3))
 	{
 		case 0:
+			world.count_wrong = true;
 			world.count_frozen = !world.count_frozen;
 			break;
 		case 1:
+			world.count_jumps++;
 			now += random_below(2000000) - 1000000;
 			break;
 		default:
+			world.count_wrong = true;
 			world.count_rate *= one_in(2) ? 0.5 : 2;
 			break;
 	}

@@ -104,9 +104,10 @@ begin_server(void)
 	FlakeGeometry geometry;
 
 	flake_layout_geometry(&world.layout, &geometry);
-	flake_slots_init(world.slots, &geometry);
-	world.seen_tick = 0;
-	memset(world.seen_words, 0, sizeof(world.seen_words));
+	flake_slots_init(world.sets[0].slots, &geometry);
+	begin_set(&world.sets[0], world.set->high_us);
+	world.set = &world.sets[0];
+	world.directory_locked = false;
 	world.running = NULL;
 	world.waits_from_us = world.mono_us;
 }
@@ -153,7 +154,9 @@ make_backends(const Config *config)
 static void
 make_world(const Config *config, uint64 seed, bool traced)
 {
-	static void *memory = NULL;
+	static char *memory = NULL;
+	const size_t size = offsetof(FlakeSlots, slot) +
+		MAX_SLOTS * sizeof(FlakeSlot);
 	static const int64 lead_ticks[] = {0, 1, 2, 3, 8};
 	static const double count_rates[] = {24, 54, 1000, 3000};
 	int64		tick_us;
@@ -161,10 +164,7 @@ make_world(const Config *config, uint64 seed, bool traced)
 
 	if (memory == NULL)
 	{
-		size_t		size = offsetof(FlakeSlots, slot) +
-			MAX_SLOTS * sizeof(FlakeSlot) + FLAKE_CACHE_LINE;
-
-		memory = calloc(1, size);
+		memory = calloc(1, MAX_SETS * size + FLAKE_CACHE_LINE);
 		if (memory == NULL)
 			abort();
 	}
@@ -173,7 +173,11 @@ make_world(const Config *config, uint64 seed, bool traced)
 	world.seed = seed;
 	world.random = seed;
 	world.trace = traced;
-	world.slots = (FlakeSlots *) TYPEALIGN(FLAKE_CACHE_LINE, memory);
+	for (int i = 0; i < MAX_SETS; i++)
+		world.sets[i].slots = (FlakeSlots *)
+			(TYPEALIGN(FLAKE_CACHE_LINE, memory) + i * size);
+	world.set = &world.sets[0];
+	world.set->high_us = PG_INT64_MIN / 2;
 	world.failed = false;
 	world.mono_us = FLAKE_US_PER_SECOND;
 	world.run = 0;
@@ -182,7 +186,6 @@ make_world(const Config *config, uint64 seed, bool traced)
 	world.retired_nodes = 0;
 	world.style = random_below(STYLES);
 	world.turn = 0;
-	world.last_single = -1;
 	world.nids = 0;
 	world.longest_wait_us = 0;
 
@@ -210,8 +213,6 @@ make_world(const Config *config, uint64 seed, bool traced)
 			random_below(4 * tick_us) - 3 * tick_us;
 	world.wall_offset_us = wall - world.mono_us;
 	world.true_offset_us = world.wall_offset_us;
-	world.high_us = PG_INT64_MIN / 2;
-	world.reset_high_us = PG_INT64_MIN / 2;
 
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
@@ -244,7 +245,7 @@ set_clock(void)
 	int64		tick_us = world.layout.tick_us;
 	int64		lead = lead_in_force(world.allowed_us);
 	int64		now = wall_us();
-	int64		used = start_of(world.seen_tick);	/* the layout's tick */
+	int64		used = start_of(world.set->seen_tick); /* the layout's tick */
 	int64		to;
 
 	switch (random_below(10))
@@ -281,7 +282,6 @@ set_clock(void)
 			break;
 	}
 	world.wall_offset_us = to - world.mono_us;
-	world.wall_wrong = true;
 	trace("clock is set by %+lld us", (long long) (to - now));
 }
 
@@ -289,7 +289,7 @@ set_clock(void)
 static int64
 room_for_lead(void)
 {
-	int64		lead = Max(world.high_us, world.wall_offset_us) -
+	int64		lead = Max(world.set->high_us, world.wall_offset_us) -
 		world.wall_offset_us;
 
 	return lead_in_force(world.allowed_us) - 20 * world.layout.tick_us - lead;
@@ -305,7 +305,6 @@ set_clock_back(void)
 	if (by > room)
 		return;
 	world.wall_offset_us -= by;
-	world.wall_wrong = true;
 	trace("clock is set by %+lld us", (long long) -by);
 }
 
@@ -323,8 +322,7 @@ restart(const Config *config)
 		mark->locked_by = -1;
 	}
 	world.run++;
-	world.resetting = world.giving_up = false;
-	world.last_single = -1;
+	world.giving_up = false;
 	if (config->step_rate > 0)
 		set_clock();
 	advance(random_below(2 * world.layout.tick_us));
@@ -361,7 +359,6 @@ something_happens(const Config *config)
 	else if (happens(config->freeze_rate))
 	{
 		world.frozen = !world.frozen;
-		world.wall_wrong = true;
 		trace("clock %s", world.frozen ? "stands still" : "goes on");
 	}
 	if (happens(config->counter_rate))

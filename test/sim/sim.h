@@ -41,6 +41,7 @@
 #define MAX_DATABASES	2
 #define MAX_IDS			4096	/* of one schedule, then it ends */
 #define NODE_BITS		4
+#define MAX_SETS		(MAX_DATABASES * (1 << NODE_BITS) + 1)
 
 typedef struct Fiber Fiber;
 
@@ -79,11 +80,29 @@ typedef struct Mark
 	int			locked_by;		/* a backend's number; -1: nobody */
 } Mark;
 
+/*
+ * The slots of the layout.  A reset of the clock replaces them by a new set;
+ * the old one stays, and sessions that have not noticed may still use it.
+ */
+typedef struct SlotSet
+{
+	FlakeSlots *slots;
+	uint32		given_up;		/* node ids that were when it was made: bits */
+
+	/* for the checks */
+	uint64		seen_words[MAX_SLOTS];
+	uint64		seen_tick;
+	int64		high_us;		/* highest reading - mono; see check.c */
+	int64		last_single;	/* last id without slot bits, less its node */
+} SlotSet;
+
 /* What src/counter.c knows in one process. */
 typedef struct CounterMemory
 {
 	int			state;
+	const char *reason;
 	uint64		pair_count;
+	uint64		pair_gap;
 	int64		pair_ns;
 	double		rate;
 } CounterMemory;
@@ -96,6 +115,7 @@ typedef struct Backend
 	int			database;
 	Fiber	   *fiber;
 	FlakeSession session;
+	SlotSet    *set;			/* whose slots the session uses */
 	int64		node;
 	CounterMemory counter;
 
@@ -117,13 +137,15 @@ typedef struct Backend
 	int			ids_since_read;
 	int64		allowed_us;		/* the lead that it was told last */
 	int64		start_us;		/* the start mark that it was told last */
+	uint64		start_generation;	/* the generation then */
+	int			pair_jumps;		/* of the counter, when it read that last */
+	int			read_jumps;		/* the same, and then the clock */
 	int			moved;			/* words moved since it asked */
 	int64		range_tick;		/* of the range it has */
 	int64		range_node;
-	uint64		range_generation;
-	bool		range_retired;	/* taken with a node id given up before */
+	SlotSet    *range_set;
 	int64		last_id;		/* -1: none */
-	uint64		last_generation;
+	SlotSet    *last_set;
 } Backend;
 
 typedef struct World
@@ -138,23 +160,24 @@ typedef struct World
 	int64		wall_offset_us; /* wall - mono */
 	int64		true_offset_us; /* at the beginning */
 	bool		frozen;			/* the wall clock stands still */
-	bool		wall_wrong;		/* it was set, or stood still, at some time */
 	double		count_rate;		/* of the cycle counter, per microsecond */
 	bool		count_frozen;
-	bool		count_wrong;	/* it was, at some time */
+	bool		count_wrong;	/* its rate was, at some time */
+	int			count_jumps;
 	uint64		count_base;
 	int64		dt_us;			/* what a turn takes at most, mostly */
 
 	/* the server */
 	FlakeLayout layout;
-	FlakeSlots *slots;
+	SlotSet		sets[MAX_SETS];
+	SlotSet    *set;			/* in the directory; those before it are old */
+	bool		directory_locked;
 	Mark		marks[MAX_DATABASES];
 	int64		mark_ahead_us;
 	uint64		generation;
 	int64		allowed_us;		/* flake.max_clock_lead */
 	int64		node;			/* flake.node_id */
 	uint32		retired_nodes;	/* bits: given up by a reset */
-	bool		resetting;		/* the clock, at the moment */
 	bool		giving_up;		/* resetting it in all databases */
 	int			run;			/* raised by a restart */
 	bool		draining;		/* nobody asks anew */
@@ -170,11 +193,6 @@ typedef struct World
 	/* for the checks */
 	bool		failed;
 	char		failure[512];
-	uint64		seen_words[MAX_SLOTS];
-	uint64		seen_tick;
-	int64		high_us;		/* highest reading - mono; see check.c */
-	int64		reset_high_us;	/* the same since the last reset began */
-	int64		last_single;	/* last id without slot bits, less its node */
 	int			nids;
 	int64		longest_wait_us;
 	int64		waits_from_us;	/* mono; the bound holds for later questions */
@@ -192,6 +210,8 @@ extern int64 wall_us(void);
 extern void advance(int64 us);
 extern void observe(void);
 extern void turn_over(void);
+extern SlotSet *current_set(void);
+extern void begin_set(SlotSet *set, int64 high_us);
 extern void reset_clock(int database);
 extern void trace(const char *fmt,...) pg_attribute_printf(1, 2);
 
@@ -216,6 +236,7 @@ extern void check_begin(void);
 extern void check_word(Backend *backend, int slot, uint64 old, uint64 new);
 extern void check_tick_moved(Backend *backend, uint64 old, uint64 new);
 extern void check_granted(Backend *backend);
+extern void check_renewed(const SlotSet *old, const SlotSet *new, int64 now_us);
 extern void check_refused(Backend *backend, FlakeVerdict verdict,
 						  const FlakeRefusal *refusal);
 extern void check_id(Backend *backend, int64 id);

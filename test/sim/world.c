@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 World		world;
 
@@ -52,27 +53,29 @@ advance(int64 us)
 void
 observe(void)
 {
-	uint64		now = pg_atomic_read_u64(&world.slots->tick);
+	SlotSet    *set = world.running->set;
+	const char *of = set == world.set ? "" : "old ";
+	uint64		now = pg_atomic_read_u64(&set->slots->tick);
 
-	if (unlikely(now != world.seen_tick))
+	if (unlikely(now != set->seen_tick))
 	{
-		uint64		old = world.seen_tick;
+		uint64		old = set->seen_tick;
 
-		world.seen_tick = now;
-		trace("layout's tick %llu -> %llu", (unsigned long long) old,
+		set->seen_tick = now;
+		trace("%slayout's tick %llu -> %llu", of, (unsigned long long) old,
 			  (unsigned long long) now);
 		check_tick_moved(world.running, old, now);
 	}
 	for (int i = 0; i < 1 << world.layout.slot_bits; i++)
 	{
-		now = pg_atomic_read_u64(&world.slots->slot[i].word);
-		if (unlikely(now != world.seen_words[i]))
+		now = pg_atomic_read_u64(&set->slots->slot[i].word);
+		if (unlikely(now != set->seen_words[i]))
 		{
-			uint64		old = world.seen_words[i];
+			uint64		old = set->seen_words[i];
 			int			bits = world.layout.seq_bits;
 
-			world.seen_words[i] = now;
-			trace("slot %d: %llu.%llu -> %llu.%llu", i,
+			set->seen_words[i] = now;
+			trace("%sslot %d: %llu.%llu -> %llu.%llu", of, i,
 				  (unsigned long long) old >> bits,
 				  (unsigned long long) (old & flake_mask(bits)),
 				  (unsigned long long) now >> bits,
@@ -103,8 +106,9 @@ flake_sim_point(void)
 static void
 saw_time(int64 us)
 {
-	world.high_us = Max(world.high_us, us - world.mono_us);
-	world.reset_high_us = Max(world.reset_high_us, us - world.mono_us);
+	SlotSet    *set = world.running->set;
+
+	set->high_us = Max(set->high_us, us - world.mono_us);
 }
 
 int64
@@ -119,6 +123,7 @@ flake_clock_us(void)
 	backend->read_mono_us = world.mono_us;
 	backend->known_us = now_us;
 	backend->ids_since_read = 0;
+	backend->read_jumps = backend->pair_jumps;
 	saw_time(now_us);
 	flake_sim_point();
 	return now_us;
@@ -196,6 +201,7 @@ flake_mark_start_us(void)
 	Mark	   *mark = &world.marks[world.running->database];
 	int64		start_us;
 
+	world.running->start_generation = world.generation;
 	flake_sim_point();
 	start_us = mark->start_us;
 	world.running->start_us = start_us;
@@ -236,16 +242,63 @@ flake_mark_covers(int64 until_us)
 	return true;
 }
 
-/* Time goes on from a tick that a reset has left, if that is not refused. */
-static void
-reset_left(int64 tick)
+/* The slots that sessions find; they wait while these are exchanged. */
+SlotSet *
+current_set(void)
 {
-	int64		ahead_us = start_of(tick) - wall_us();
+	while (world.directory_locked)
+		turn_over();
+	return world.set;
+}
 
-	if (ahead_us > lead_in_force(world.allowed_us) + 2 * world.layout.tick_us)
-		fail("a reset left a word ahead of the clock by %lld us",
-			 (long long) ahead_us);
-	world.high_us = Max(world.high_us, start_of(tick) - world.mono_us);
+/* What is known about slots that were just made. */
+void
+begin_set(SlotSet *set, int64 high_us)
+{
+	set->given_up = world.retired_nodes;
+	set->seen_tick = pg_atomic_read_u64(&set->slots->tick);
+	memset(set->seen_words, 0, sizeof(set->seen_words));
+	set->high_us = high_us;
+	set->last_single = -1;
+}
+
+/* As in src/shmem.c. */
+static int64
+renew_slots(int64 now_us)
+{
+	SlotSet    *old = current_set();
+	SlotSet    *new = old + 1;
+	int64		latest_us = now_us;
+
+	world.directory_locked = true;
+	flake_sim_point();
+	if (flake_slots_refused(old->slots, now_us))
+	{
+		if (new == world.sets + MAX_SETS)
+			fail("too many resets");
+		flake_sim_point();
+		flake_slots_renew(new->slots, old->slots, now_us);
+		begin_set(new, now_us - world.mono_us);
+		check_renewed(old, new, now_us);
+		trace("slots are replaced");
+		world.set = new;
+	}
+	else
+	{
+		flake_sim_point();
+		latest_us = Max(latest_us, flake_slots_latest_us(old->slots));
+	}
+	flake_sim_point();
+	world.generation++;
+	world.directory_locked = false;
+	return latest_us;
+}
+
+/* Is this time ahead of the clock by more than that?  Not if there is none. */
+static bool
+is_ahead(int64 us, int64 now_us, int64 lead_us)
+{
+	return us != PG_INT64_MIN && us - now_us > lead_us;
 }
 
 /*
@@ -256,38 +309,32 @@ void
 reset_clock(int database)
 {
 	Mark	   *mark = &world.marks[database];
+	int64		lead_us = world.allowed_us;
 	int64		now_us;
+	int64		latest_us;
 
 	lock_mark(mark);
-	world.resetting = true;
 	now_us = wall_us();
-	world.reset_high_us = now_us - world.mono_us;
 	trace("resets the clock of database %d", database);
-	flake_sim_point();
-	mark->mark_us = now_us;
-	mark->start_us = now_us;
-	flake_sim_point();
-	world.generation++;
-	world.retired_nodes |= (1u << world.node) - 1;
-	flake_sim_point();
-	observe();
-	flake_slots_reset(world.slots, now_us);
-	world.resetting = false;
-	world.last_single = -1;
-	world.high_us = world.reset_high_us;
-	world.seen_tick = pg_atomic_read_u64(&world.slots->tick);
+	latest_us = renew_slots(now_us);
 
-	/* a word that was right already may stay, or be moved on by one */
-	reset_left(world.seen_tick);
-	for (int i = 0; i < 1 << world.layout.slot_bits; i++)
+	flake_sim_point();
+	if (is_ahead(mark->start_us, now_us, lead_us))
+		mark->start_us = now_us;
+	flake_sim_point();
+	if (is_ahead(mark->mark_us, now_us, lead_us + world.mark_ahead_us) ||
+		is_ahead(mark->page_us, now_us, lead_us))
 	{
-		world.seen_words[i] = pg_atomic_read_u64(&world.slots->slot[i].word);
-		reset_left(world.seen_words[i] >> world.layout.seq_bits);
+		int64		new_us = latest_us + world.mark_ahead_us;
+
+		mark->mark_us = new_us;
+		trace("mark of database %d is lowered to %+lld", database,
+			  (long long) (new_us - world.layout.epoch_us));
+		flake_sim_point();
+		mark->page_us = new_us;
+		flake_sim_point();
+		mark->durable_us = new_us;
 	}
-	flake_sim_point();
-	mark->page_us = now_us;
-	flake_sim_point();
-	mark->durable_us = now_us;
 	mark->locked_by = -1;
 	trace("reset is done");
 }

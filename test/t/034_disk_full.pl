@@ -1,9 +1,10 @@
 # The disk is full when the mark moves: the server can't write its WAL and panics, as it does for
-# every WAL it can't write.  No id after the mark has got out, and after the recovery ids go on after
-# all before.
+# every WAL it can't write.  Or the disk hangs then, and the server is stopped before the mark's WAL
+# is written.  No id after the old mark has got out, and after the recovery ids go on after all before.
 #
-# The disk is full as far as the server can tell: a library that this file compiles makes writes to
-# WAL files fail while a certain file exists.  A real full disk would need root's rights.
+# The disk is full, or hangs, as far as the server can tell: a library that this file compiles makes
+# writes to WAL files fail, or wait, while a certain file exists.  A real full disk would need root's
+# rights.
 #
 # pg_regress's server can't be preloaded with such a library, and must not panic.
 
@@ -16,12 +17,13 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-use constant ROUNDS => 4;
+use constant { ROUNDS => 3, SESSIONS => 4 };
 
 need_faketime();
 
 my $made = PostgreSQL::Test::Utils::tempdir();
 my $full = "$made/full";
+my $stuck = "$made/stuck";
 
 append_to_file("$made/full.c", <<'C');
 #define _GNU_SOURCE
@@ -33,13 +35,19 @@ append_to_file("$made/full.c", <<'C');
 #include <sys/uio.h>
 #include <unistd.h>
 
+static int exists(const char *variable)
+{
+	const char *file = getenv(variable);
+
+	return file != NULL && access(file, F_OK) == 0;
+}
+
 static int is_full(int fd)
 {
 	char link[64], path[4096];
 	ssize_t length;
-	const char *flag = getenv("FLAKE_TEST_FULL");
 
-	if (flag == NULL || access(flag, F_OK) != 0)
+	if (!exists("FLAKE_TEST_FULL") && !exists("FLAKE_TEST_STUCK"))
 		return 0;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	length = readlink(link, path, sizeof(path) - 1);
@@ -48,8 +56,10 @@ static int is_full(int fd)
 	path[length] = '\0';
 	if (strstr(path, "/pg_wal/") == NULL)
 		return 0;
+	while (exists("FLAKE_TEST_STUCK"))
+		usleep(1000);
 	errno = ENOSPC;
-	return 1;
+	return exists("FLAKE_TEST_FULL");
 }
 
 #define SHIM(name, arguments, ...) \
@@ -73,40 +83,71 @@ my ($code, undef, $err) = eval {
 plan skip_all => 'no C compiler to make the disk full' unless defined $code && $code == 0;
 
 random_seed();
-my $node = new_node('full', clock => 1, env => { LD_PRELOAD => "$made/full.so", FLAKE_TEST_FULL => $full },
+my $node = new_node('full', clock => 1,
+	env => { LD_PRELOAD => "$made/full.so", FLAKE_TEST_FULL => $full, FLAKE_TEST_STUCK => $stuck },
 	conf => "wal_writer_delay = 10s\nflake.max_clock_lead = 1min");
 my $dir = $node->basedir;
 my @file;
 
-for my $round (1 .. ROUNDS)
+sub load
 {
-	my @job = map { { sql => IDS, file => "$dir/$round.$_" } } 1 .. 4;
+	my ($name) = @_;
+	# one id a statement, too, so that the client has the last one
+	my @job = map { { sql => $_ % 2 ? IDS : NEXT_ID, file => "$dir/$name.$_" } } 1 .. SESSIONS;
 
 	push @file, map { $_->{file} } @job;
 	start_endless($node, @job);
 	usleep(rand(300_000));
+	return @job;
+}
+
+sub recover
+{
+	my ($name, @job) = @_;
+
+	unlink $full, $stuck;
+	set_clock($node, -3);
+	start_node($node);
+	my $mark = mark_us($node);
+	later_ids_ok($name, $mark, last_id(map { $_->{file} } @job), next_id($node));
+	set_clock($node, 0);
+	return $mark;
+}
+
+for my $round (1 .. ROUNDS)
+{
+	my @job = load("full$round");
 	my $mark = mark_us($node);
 
 	# nobody but the mark writes, so it is the first to see it
 	append_to_file($full, '');
 	my $errors = join '', end_endless(@job);
 	like($errors, qr/PANIC:  53100: could not write to log file|server closed the connection/,
-		"round $round: sessions end");
+		"disk full, $round: sessions end");
 
 	# PostgreSQL can't recover before there is room
 	wait_until('the server is gone', sub { !-e $node->data_dir . '/postmaster.pid' });
 	$node->_update_pid(0);
-	unlink $full;
-	set_clock($node, -3);
-	start_node($node);
-	my $new_mark = mark_us($node);
-	later_ids_ok("round $round", $new_mark, last_id(map { $_->{file} } @job), next_id($node));
-	cmp_ok($new_mark - $mark, '<=', 2_000_000, "round $round: the mark is where it was, or one move on");
-	set_clock($node, 0);
+	cmp_ok(recover("disk full, $round", @job) - $mark, '<=', 2_000_000,
+		"disk full, $round: the mark is where it was, or one move on");
 }
 like(slurp_file($node->logfile), qr/PANIC:  could not write to log file \S+ .*No space left on device/,
 	'the server panicked');
 unlike(slurp_file($node->logfile), qr/PANIC:  (?!could not write to log file)/, 'for nothing else');
+
+for my $round (1 .. ROUNDS)
+{
+	my @job = load("stuck$round");
+	append_to_file($stuck, '');
+
+	ok( $node->poll_query_until('postgres', <<'SQL', SESSIONS), "disk stuck, $round: all sessions wait");
+SELECT count(*) FROM pg_stat_activity
+WHERE query ~ '^(COPY|SELECT flake_next_id)' AND wait_event_type IN ('IO', 'LWLock')
+SQL
+	stop_node($node, 'immediate');
+	end_endless(@job);
+	recover("disk stuck, $round", @job);
+}
 
 stop_node($node);
 is(ids_problem(@file), '', 'no id twice, each session has its in order');

@@ -1,7 +1,7 @@
 # pg_upgrade from an older major takes the mark and the generators along.
 #
 # It needs a second major that has flake installed too.  Where there is one, the environment says
-# where: PG_UPGRADE_FROM_BINDIR=/usr/lib/postgresql/15/bin.  Else this file is skipped.
+# where: FLAKE_UPGRADE_FROM=/usr/lib/postgresql/15/bin, as test/upgrade does.  Else it is skipped.
 #
 # pg_regress knows one server.
 
@@ -15,8 +15,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 need_faketime();
-my $bindir = $ENV{PG_UPGRADE_FROM_BINDIR};
-plan skip_all => 'PG_UPGRADE_FROM_BINDIR does not name the programs of an older major'
+my $bindir = $ENV{FLAKE_UPGRADE_FROM};
+plan skip_all => 'FLAKE_UPGRADE_FROM does not name the programs of an older major'
   unless defined $bindir;
 
 # Their defaults are not the same in all majors.
