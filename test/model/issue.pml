@@ -8,7 +8,8 @@
  *	sizes		SESSIONS, SLOTS, NUMBERS (per tick and slot), LAST_TICK, LEAD
  *	properties	ONCE: no id twice; ORDER: a session's ids and true time;
  *				ONE_BY_ONE: order of the server, for layouts without slots
- *	the world	MARK, CRASH, NODE_CHANGE, PROMPT
+ *	the world	MARK, CRASH, JUMP, NODE_CHANGE, RESERVE; PROMPT: computing takes
+ *				no time, see served.pml
  *	read_clock(), and wall_is_past(): has the wall clock passed a tick?
  *
  * A name that begins with BREAK_ takes one protection away, and spin must
@@ -214,7 +215,10 @@ inline look()
 		goto wait
 	od;
 
-	/* Step 5: the tick is used up; a session with nothing in it borrows. */
+	/*
+	 * Step 5: the tick is used up; a session with nothing in it borrows.  If
+	 * the next tick may not be used yet, it waits: this one was not refused.
+	 */
 	if
 #ifndef BREAK_NO_BORROWING
 	:: last < floor -> skip

@@ -109,8 +109,13 @@ check_word(Backend *backend, int slot, uint64 old, uint64 new)
 	if (ahead_of_all(backend->set, tick) > world.layout.tick_us)
 		fail("session %d moved slot %d to a tick that no time leads to (%lld us)",
 			 backend->number, slot, (long long) ahead_of_all(backend->set, tick));
-	if (!is_given_up(backend->node) && mark->mark_us < start_of(tick))
+	if (is_given_up(backend->node))
+		return;
+	if (mark->mark_us < start_of(tick))
 		fail("session %d moved slot %d to a tick that the mark does not cover",
+			 backend->number, slot);
+	if (Min(mark->page_us, mark->durable_us) < start_of(tick))
+		fail("session %d moved slot %d to a tick that a crash would forget",
 			 backend->number, slot);
 }
 
@@ -163,6 +168,7 @@ check_granted(Backend *backend)
 	backend->range_tick = session->last_tick;
 	backend->range_node = backend->node;
 	backend->range_set = backend->set;
+	backend->range_given_up = is_given_up(backend->node);
 }
 
 /* Slots that were replaced: their place is taken by some that begin now. */
@@ -244,7 +250,11 @@ check_refused(Backend *backend, FlakeVerdict verdict,
 		fail("session %d was refused: %s", backend->number, name[verdict]);
 }
 
-/* No two equal ones: not in one run of the server, not in one database. */
+/*
+ * No two equal ones: not in one run of the server, not in one database.  For
+ * a node id that was given up, the mark does not tell any more what was made
+ * before a restart.
+ */
 static void
 check_unique(Backend *backend, int64 id)
 {
@@ -259,7 +269,8 @@ check_unique(Backend *backend, int64 id)
 		if (entry->id != id)
 			continue;
 		if (entry->run == world.run ||
-			(entry->databases & 1u << backend->database))
+			(!backend->range_given_up &&
+			 (entry->databases & 1u << backend->database)))
 			fail("session %d was given an id again that session %d had%s: tick %lld slot %lld sequence %lld",
 				 backend->number, entry->session,
 				 entry->run == world.run ? "" : " before a restart",

@@ -17,7 +17,7 @@ mutants()
     mutant 'the last number is given out again' issue.c 'right clock' \
         's/Max(word + 1, first_word)/Max(word, first_word)/'
     mutant 'slot words are process-local' issue.c 'right clock' \
-        's/^\tsession->slots = slots;/\tsession->slots = memcpy(aligned_alloc(64, 4096), slots, offsetof(FlakeSlots, slot) + sizeof(FlakeSlot) * (1 << layout->slot_bits));/; 1i #include <stdlib.h>'
+        's/^\tsession->slots = slots;/\tsession->slots = memcpy(aligned_alloc(64, 4096), slots, offsetof(FlakeSlots, slot) + sizeof(FlakeSlot) * (1 << slots->geometry.slot_bits));/; 1i #include <stdlib.h>'
     mutant 'starts again at slot 0 in the same tick' issue.c '' \
         '/^take_in_floor(/,/^}/ s/uint32\t\tslot = session->slot;/uint32\t\tslot = 0;/'
     mutant 'starts again at the home slot in the same tick' issue.c '' \
@@ -29,7 +29,7 @@ mutants()
     mutant 'a word is moved before the checks' issue.c '' \
         's/^\t\tswitch (check_tick(session, &refill, refill.floor))/\t\t(void) move_word(session, session->home, refill.floor, 1, 1);\n&/'
     mutant 'the tick is raised before the checks' issue.c 'restarts' \
-        's/^\t\tswitch (check_tick(session, &refill, refill.floor))/\t\traise_tick(session->slots, refill.floor, session->generation);\n&/'
+        's/^\t\tswitch (check_tick(session, &refill, refill.floor))/\t\traise_tick(session->slots, refill.floor);\n&/'
     mutant 'the lead is not checked' issue.c 'clock is set' \
         's/if (lead > allowed)/if (false)/'
     mutant 'the last tick is not checked' issue.c 'ends' \
@@ -53,7 +53,7 @@ mutants()
     mutant 'the counter is trusted for ever' issue.c 'cycle counter goes wrong' \
         's/FLAKE_COUNTER_MAX_IDS \* session->step/1000 * session->step/'
     mutant 'the tick is not raised' issue.c '' \
-        's/^\t\traise_tick(session->slots, refill.floor, session->generation);//'
+        's/^\t\traise_tick(session->slots, refill.floor);//'
     mutant 'the next tick is not waited for' issue.c '' \
         's/while (waited < tick_us)/while (false)/'
     mutant 'the wall clock is waited for, however long' issue.c 'waits' \
@@ -62,8 +62,14 @@ mutants()
         '/^wait_for_next_tick(/,/^}/ s/(void) pg_atomic_compare_exchange_u64(&slots->tick, &tick,/pg_atomic_write_u64(\&slots->tick,/'
     mutant 'no number of the next tick is borrowed' issue.c 'waits' \
         's/if (result == USED_UP && session->last_tick < refill.floor &&/if (false \&\&/'
-    mutant 'the generation is not checked' issue.c 'given up' \
-        '/^move_word(/,/^}/ s/if (flake_generation() != session->generation)/if (false)/; /^raise_tick(/,/^}/ s/if (flake_generation() != generation)/if (false)/'
-    mutant 'a reset leaves the words' issue.c 'given up' \
-        '/^flake_slots_reset(/,/^}/ s/replace_word(&slots->slot\[i\].word/if (false) &/'
+    mutant 'slots are replaced though their ids are not refused' issue.c 'at any time' \
+        '/^flake_slots_refused(/,/^}/ s/return layout_tick_us(slots) - now_us >/return true || now_us >/'
+    mutant 'new slots begin without the clock' issue.c 'given up' \
+        '/^flake_slots_renew(/,/^}/ s/if (now_us > geometry->epoch_us)/if (false)/'
+    mutant 'the generation is not looked at' issue.c 'given up' \
+        's/if (flake_generation() != session->generation)/if (false)/'
+    mutant 'the first rate is trusted unconfirmed' counter.c 'cycle counter goes wrong' \
+        's/agrees = fabs(/agrees = rate == 0 || fabs(/'
+    mutant 'the gap of a pair is not looked at' counter.c 'cycle counter' \
+        's/if (gap + pair_gap > counted \/ PAIR_PART)/if (false)/'
 }

@@ -144,6 +144,7 @@ typedef struct Backend
 	int64		range_tick;		/* of the range it has */
 	int64		range_node;
 	SlotSet    *range_set;
+	bool		range_given_up; /* taken with a node id that was given up */
 	int64		last_id;		/* -1: none */
 	SlotSet    *last_set;
 } Backend;

@@ -60,7 +60,9 @@ crash_after('read-only, then open', 'BEGIN READ ONLY; SELECT flake_next_id()');
 
 like(value($node, 'EXPLAIN SELECT flake_next_id() FROM input'),
 	qr/Workers Planned: 2\n *->  Parallel Seq Scan/, 'workers make ids');
-crash_after('parallel workers', 'SELECT max(id) FROM (SELECT flake_next_id() AS id FROM input OFFSET 0) made');
+crash_after('parallel workers', <<'SQL');
+SELECT max(id) FROM (SELECT flake_next_id() AS id FROM input OFFSET 0) made
+SQL
 
 crash_after('subtransaction', <<'SQL');
 BEGIN;

@@ -60,9 +60,11 @@ for my $database (sort keys %owner)
 		'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', connection($source, $user, $database), '-c', <<'SQL');
 CREATE EXTENSION flake;
 SELECT flake_create_generator('orders', 'classic');
-CREATE TABLE made (id bigint PRIMARY KEY DEFAULT flake_next_id(), other bigint DEFAULT flake_next_id('orders'));
+CREATE TABLE made (id bigint PRIMARY KEY DEFAULT flake_next_id(),
+	other bigint DEFAULT flake_next_id('orders'));
 INSERT INTO made SELECT FROM generate_series(1, 1000);
-CREATE VIEW parsed AS SELECT flake_timestamp(id) AS made_at, flake_timestamp(other, 'classic') AS other_at FROM made;
+CREATE VIEW parsed AS
+	SELECT flake_timestamp(id) AS made_at, flake_timestamp(other, 'classic') AS other_at FROM made;
 SQL
 	$last{$database} = value($source, 'SELECT max(id) FROM made', $database);
 }

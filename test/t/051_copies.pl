@@ -18,13 +18,14 @@ need_faketime();
 my $node = new_node('original', clock => 1, init => [ allows_streaming => 1 ],
 	conf => 'flake.max_clock_lead = 1min');
 my $dir = $node->basedir;
-my @file;
+my $table = 'CREATE TABLE made (id bigint PRIMARY KEY DEFAULT flake_next_id())';
+my $insert = 'INSERT INTO made SELECT FROM generate_series(1, 10) RETURNING id';
 
-value($node, 'CREATE TABLE made (id bigint PRIMARY KEY DEFAULT flake_next_id())');
+value($node, $table);
 
 # --- a copy of the server, taken while ids are made; then the original is gone
 
-my @load = map { { file => "$dir/load$_", sql => 'INSERT INTO made SELECT FROM generate_series(1, 10) RETURNING id' } } 1 .. 4;
+my @load = map { { file => "$dir/load$_", sql => $insert } } 1 .. 4;
 start_endless($node, @load);
 $node->backup('copy');
 stop_node($node, 'immediate');
@@ -43,7 +44,7 @@ stop_node($copy);
 
 start_node($node);
 value($node, 'CREATE DATABASE template');
-value($node, 'CREATE EXTENSION flake; CREATE TABLE made (id bigint PRIMARY KEY DEFAULT flake_next_id())', 'template');
+value($node, "CREATE EXTENSION flake; $table", 'template');
 for my $strategy (qw(wal_log file_copy))
 {
 	value($node, 'INSERT INTO made SELECT FROM generate_series(1, 1000)', 'template');
@@ -57,12 +58,16 @@ for my $strategy (qw(wal_log file_copy))
 	later_ids_ok("TEMPLATE, $strategy, and a crash", $mark, $last, next_id($node, $strategy));
 
 	# both at once: no id in common while the server runs
-	my @both = map { { file => "$dir/$strategy.$_", database => $_,
-		sql => 'COPY (SELECT flake_next_id() FROM generate_series(1, 50000)) TO STDOUT' } } ('template', $strategy);
+	my $ids = 'COPY (SELECT flake_next_id() FROM generate_series(1, 50000)) TO STDOUT';
+	my @both =
+	  map { { file => "$dir/$strategy.$_", database => $_, sql => $ids } } ('template', $strategy);
+
 	is(run_sessions($node, @both), '', "$strategy: both make ids");
 	is(ids_problem(map { $_->{file} } @both), '', "$strategy: they have none in common");
-	is(value($node, 'INSERT INTO made SELECT FROM generate_series(1, 1000); SELECT count(*) > 1000 FROM made', $strategy),
-		't', "$strategy: nor with those that were there");
+	is( value($node, <<'SQL', $strategy), 't', "$strategy: nor with those that were there");
+INSERT INTO made SELECT FROM generate_series(1, 1000);
+SELECT count(*) > 1000 FROM made;
+SQL
 	set_clock($node, 0);
 	restart_node($node);
 }
@@ -71,7 +76,7 @@ for my $strategy (qw(wal_log file_copy))
 
 my $session = session($node);
 my @id = scalar ask($session, NEXT_ID);
-@load = map { { file => "$dir/schema$_", sql => 'INSERT INTO made SELECT FROM generate_series(1, 10) RETURNING id' } } 1 .. 3;
+@load = map { { file => "$dir/schema$_", sql => $insert } } 1 .. 3;
 start_endless($node, @load);
 value($node, 'CREATE SCHEMA one; CREATE SCHEMA two');
 for my $schema (qw(one two public))

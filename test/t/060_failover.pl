@@ -71,7 +71,10 @@ sub takes_over
 {
 	my ($name, $node, $mark, $last, $session) = @_;
 
-	later_ids_ok("$name, rows", $mark, value($node, 'SELECT max(id) FROM made'), my $id = ask($session, NEXT_ID));
+	my $stored = value($node, 'SELECT max(id) FROM made');
+	my $id = ask($session, NEXT_ID);
+
+	later_ids_ok("$name, rows", $mark, $stored, $id);
 	note sprintf '%s: the last id of the old primary was made %.3f s before the mark of the new one',
 	  $name, ($mark - id_us($last)) / 1e6;
 	like($id, qr/^\d+$/, "$name: in the session that was open on the standby");
@@ -114,7 +117,9 @@ ask($session, NEXT_ID);
 # Synchronous now: what a client was told as committed is there.
 $standby->append_conf('postgresql.conf', "synchronous_standby_names = '*'");
 $standby->reload;
-$standby->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'})
+$standby->poll_query_until('postgres', <<'SQL')
+SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'
+SQL
   or die 'no synchronous standby';
 my $synchronous_from = last_id(map { $_->{file} } @new);
 load_goes_on(50, @new);

@@ -16,7 +16,7 @@ use Time::HiRes qw(usleep);
 our @EXPORT = qw(
   TICK_US NEXT_ID IDS ENDLESS random_seed
   id_us mark_us next_id later_ids_ok
-  start_endless end_endless first_id last_id wait_until
+  start_endless end_load end_endless first_id last_id wait_until
   wait_for_server set_everywhere
   mark_records wal_position
 );
@@ -96,6 +96,18 @@ sub start_endless
 	}
 	wait_until('every session makes ids', sub { !grep { -z $_->{file} } @job });
 	return @job;
+}
+
+# Has the server end such sessions, which then say 57P01.
+sub end_load
+{
+	my ($node) = @_;
+
+	value($node, <<'SQL');
+SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND query ~ '^(COPY|INSERT|SELECT flake_next_id)'
+SQL
+	return;
 }
 
 # After the server is gone, or the sessions were ended: waits for the clients, and returns what they

@@ -13,6 +13,7 @@ use warnings FATAL => 'all';
 
 use Carp;
 use Exporter 'import';
+use File::Spec;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -91,7 +92,8 @@ sub use_clock
 	my ($node) = @_;
 	my $env = $server_env{ $node->name } //= {};
 
-	$clock_file{ $node->name } = $node->basedir . '/clock';
+	# absolute: the server runs in its data directory
+	$clock_file{ $node->name } = File::Spec->rel2abs($node->basedir . '/clock');
 	set_clock($node, 0);
 	$env->{LD_PRELOAD} = join ' ', grep { defined } faketime_library(), $env->{LD_PRELOAD};
 	$env->{FAKETIME_TIMESTAMP_FILE} = $clock_file{ $node->name };
