@@ -59,7 +59,10 @@
  * has there.  The generation tells sessions at their next request.  That an
  * id of the new slots is none of the old is left to the node id, which the
  * caller has made another one, and to this: slots whose ids are not refused
- * are never replaced, so none have been made under the new node id.
+ * are not replaced, so none have been made under the new node id.  That is
+ * decided after the generation was raised, and a session compares the
+ * generation once more between its reading of the clock and its first change
+ * of a word.
  */
 #include "postgres.h"
 
@@ -208,14 +211,16 @@ flake_session_init(FlakeSession *session, const FlakeLayout *layout,
 }
 
 /*
- * Use these slots from now on.  They are others than before, so nothing of
- * the session's past counts.
+ * Use these slots from now on.  If they are others than before, nothing of the
+ * session's past counts.
  */
 void
 flake_session_bind(FlakeSession *session, FlakeSlots *slots, uint64 generation)
 {
-	session->slots = slots;
 	session->generation = generation;
+	if (session->slots == slots)
+		return;
+	session->slots = slots;
 	session->last_tick = -1;
 	session->min_tick = 0;
 	session->climbed = false;
@@ -581,6 +586,10 @@ take_range(FlakeSession *session, Refill refill)
 				flake_wait_us(0);
 				continue;
 		}
+		/* after the clock: slots are replaced by whoever raised it before */
+		pg_read_barrier();
+		if (flake_generation() != session->generation)
+			return FLAKE_SLOTS_REPLACED;
 		raise_tick(session->slots, refill.floor);
 
 		if (refill.floor < session->last_tick ||

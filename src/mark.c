@@ -551,13 +551,12 @@ flake_mark_reset_clock(void)
 	Relation	rel;
 	int64		now_us;
 	int64		latest_us;
+	int64		new_us = FLAKE_NO_MARK;
 
 	(void) flake_mark_start_us();
 	mark = shared_mark;
 	rel = lock_mark(true);
-	now_us = flake_clock_us();
-	remember_clocks(now_us, flake_boottime_us());
-	latest_us = flake_shmem_renew_slots(now_us);
+	latest_us = flake_shmem_begin_renewal(&now_us);
 
 	if (read_time(&mark->start_us) - now_us > flake_allowed_lead_us())
 		write_time(&mark->start_us, now_us);
@@ -565,10 +564,17 @@ flake_mark_reset_clock(void)
 		flake_allowed_lead_us() + FLAKE_MARK_AHEAD_US ||
 		read_time(&mark->page_us) - now_us > flake_allowed_lead_us())
 	{
-		int64		new_us = latest_us + FLAKE_MARK_AHEAD_US;
+		int64		last_us = Max(read_time(&mark->mark_us),
+							  read_time(&mark->page_us));
 
-		write_time(&mark->mark_us, new_us);
-		write_page(rel, lock_page(rel), new_us);
+		/* published only lower than before: the page is written later */
+		new_us = Min(Max(latest_us, read_time(&mark->start_us)) +
+					 FLAKE_MARK_AHEAD_US, last_us);
+		write_time(&mark->mark_us, Min(read_time(&mark->mark_us), new_us));
 	}
+	flake_shmem_end_renewal();
+	remember_clocks(now_us, flake_boottime_us());
+	if (new_us != FLAKE_NO_MARK)
+		write_page(rel, lock_page(rel), new_us);
 	unlock_mark(rel);
 }

@@ -242,38 +242,48 @@ flake_shmem_slots(const FlakeGeometry *geometry)
 
 /*
  * Gives every layout whose ids are refused, because they would be too far
- * ahead of the clock, new slots that begin at the clock.  Returns a time that
- * no id from the slots then in use is after, not before "now_us".
+ * ahead of the clock, new slots that begin at the clock.  Sets *now_us to the
+ * clock that this was decided by, and returns a time that no id from the
+ * slots then in use is after, not before that.
  *
- * The old slots stay: sessions may be about to use them, see issue.c.
+ * Sessions find the new slots after flake_shmem_end_renewal() only: the lock
+ * is held until then, so that marks can be lowered before.  The old slots
+ * stay: sessions may be about to use them, see issue.c.
  */
 int64
-flake_shmem_renew_slots(int64 now_us)
+flake_shmem_begin_renewal(int64 *now_us)
 {
 	FlakeLayoutEntry *layouts;
-	int64		latest_us = now_us;
+	int64		latest_us;
 
 	(void) flake_shmem_area();
 	LWLockAcquire(&control->lock, LW_EXCLUSIVE);
+	/* before the clock: see take_range() in issue.c; a full barrier */
+	pg_atomic_fetch_add_u64(&control->generation, 1);
+	latest_us = *now_us = flake_clock_us();
 	layouts = dsa_get_address(area, control->layouts);
 	for (int i = 0; i < control->nlayouts; i++)
 	{
 		FlakeSlots *slots = dsa_get_address(area, layouts[i].slots);
 
-		if (flake_slots_refused(slots, now_us))
+		if (flake_slots_refused(slots, *now_us))
 		{
 			dsa_pointer place = create_slots(&slots->geometry);
 
-			flake_slots_renew(dsa_get_address(area, place), slots, now_us);
+			flake_slots_renew(dsa_get_address(area, place), slots, *now_us);
 			layouts[i].slots = place;
 		}
 		else
 			latest_us = Max(latest_us, flake_slots_latest_us(slots));
 	}
-	/* after the slots: who sees the new generation finds them */
-	pg_atomic_fetch_add_u64(&control->generation, 1);
-	LWLockRelease(&control->lock);
 	return latest_us;
+}
+
+/* Who sees the new generation finds the new slots, and lower marks. */
+void
+flake_shmem_end_renewal(void)
+{
+	LWLockRelease(&control->lock);
 }
 
 /* True for the first caller since the server started. */

@@ -42,7 +42,7 @@ typedef struct FlakeControl
 	int			nlayouts;
 	dsa_pointer marks;			/* list of FlakeMark, one per database */
 
-	/* raised whenever the slots' words are brought back to the clock */
+	/* raised when slots are replaced by others that begin at the clock */
 	pg_atomic_uint64 generation;
 
 	/* FlakeWarning bits already given */
@@ -74,6 +74,7 @@ extern dsa_area *flake_shmem_area(void);
 extern FlakeSlots *flake_shmem_slots(const FlakeGeometry *geometry);
 extern FlakeSlots *flake_shmem_find_slots(const FlakeGeometry *geometry);
 extern bool flake_shmem_warn_once(FlakeWarning warning);
-extern int64 flake_shmem_renew_slots(int64 now_us);
+extern int64 flake_shmem_begin_renewal(int64 *now_us);
+extern void flake_shmem_end_renewal(void);
 
 #endif							/* FLAKE_SHMEM_H */

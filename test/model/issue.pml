@@ -460,7 +460,7 @@ wait:
 		if
 		:: ltick == floor ->
 			ltick = floor + 1;
-#ifdef ORDER
+#if defined(ORDER) && !defined(ONLY_ACCEPTED)
 			/* the wall clock has passed the tick, so it shows the next */
 			true_tick = (elapsed[me] -> true_tick : MAX(true_tick, floor + 1))
 #endif

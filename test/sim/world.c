@@ -264,14 +264,17 @@ begin_set(SlotSet *set, int64 high_us)
 
 /* As in src/shmem.c. */
 static int64
-renew_slots(int64 now_us)
+renew_slots(int64 *now)
 {
+	int64		now_us;
 	SlotSet    *old = current_set();
 	SlotSet    *new = old + 1;
-	int64		latest_us = now_us;
+	int64		latest_us;
 
 	world.directory_locked = true;
+	world.generation++;
 	flake_sim_point();
+	latest_us = now_us = *now = wall_us();
 	if (flake_slots_refused(old->slots, now_us))
 	{
 		if (new == world.sets + MAX_SETS)
@@ -289,8 +292,6 @@ renew_slots(int64 now_us)
 		latest_us = Max(latest_us, flake_slots_latest_us(old->slots));
 	}
 	flake_sim_point();
-	world.generation++;
-	world.directory_locked = false;
 	return latest_us;
 }
 
@@ -314,9 +315,8 @@ reset_clock(int database)
 	int64		latest_us;
 
 	lock_mark(mark);
-	now_us = wall_us();
 	trace("resets the clock of database %d", database);
-	latest_us = renew_slots(now_us);
+	latest_us = renew_slots(&now_us);
 
 	flake_sim_point();
 	if (is_ahead(mark->start_us, now_us, lead_us))
@@ -325,9 +325,11 @@ reset_clock(int database)
 	if (is_ahead(mark->mark_us, now_us, lead_us + world.mark_ahead_us) ||
 		is_ahead(mark->page_us, now_us, lead_us))
 	{
-		int64		new_us = latest_us + world.mark_ahead_us;
+		int64		new_us = Max(latest_us, mark->start_us) + world.mark_ahead_us;
 
-		mark->mark_us = new_us;
+		new_us = Min(new_us, Max(mark->mark_us, mark->page_us));
+		mark->mark_us = Min(mark->mark_us, new_us);
+		world.directory_locked = false;
 		trace("mark of database %d is lowered to %+lld", database,
 			  (long long) (new_us - world.layout.epoch_us));
 		flake_sim_point();
@@ -335,6 +337,7 @@ reset_clock(int database)
 		flake_sim_point();
 		mark->durable_us = new_us;
 	}
+	world.directory_locked = false;
 	mark->locked_by = -1;
 	trace("reset is done");
 }
