@@ -75,8 +75,9 @@ SELECT flake_reset_clock();
 SELECT date_part('epoch', flake_timestamp(flake_next_id())) * 1000000 > :later AS stays;
 -- a mark so far ahead that ids are refused is brought back
 SELECT setval('flake_mark', (date_part('epoch', clock_timestamp()) * 1000000)::bigint + 3600000000) > 0 AS set;
+-- (what is left of a range that is ahead of the clock may still be given out)
 \set VERBOSITY sqlstate
-SELECT flake_next_id();
+SELECT max(id) FROM flake_next_ids(100000) AS id;
 \set VERBOSITY terse
 SELECT flake_reset_clock();
 SELECT flake_timestamp(flake_next_id()) < clock_timestamp() + interval '10 s' AS back;
