@@ -202,16 +202,6 @@ flake_default_layout(void)
 	return &flake_default_generator()->layout;
 }
 
-/* Is this the generator of that name, and does it still hold? */
-bool
-flake_generator_is(const FlakeGenerator *generator, const text *name)
-{
-	size_t		length = VARSIZE_ANY_EXHDR(name);
-
-	return generator->valid && generator->name_length == length &&
-		memcmp(generator->name, VARDATA_ANY(name), length) == 0;
-}
-
 /*
  * The same generator after a look at what others have committed since.  A
  * statement that locks no relation would not notice by itself, in a

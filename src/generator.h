@@ -9,6 +9,7 @@
 
 #include "fmgr.h"
 
+#include "compat.h"
 #include "issue.h"
 #include "layout.h"
 
@@ -42,7 +43,15 @@ extern const FlakeLayout *flake_default_layout(void);
 extern FlakeGenerator *flake_generator_again(FlakeGenerator *generator);
 extern FlakeSession *flake_generator_session(FlakeGenerator *generator,
 											 const char *function);
-extern bool flake_generator_is(const FlakeGenerator *generator,
-							   const text *name);
+
+/* Is this the generator of that name, and does it still hold? */
+static inline bool
+flake_generator_is(const FlakeGenerator *generator, const text *name)
+{
+	size_t		length = VARSIZE_ANY_EXHDR(name);
+
+	return generator->valid && generator->name_length == length &&
+		memcmp(generator->name, VARDATA_ANY(name), length) == 0;
+}
 
 #endif							/* FLAKE_GENERATOR_H */

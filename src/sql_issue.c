@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 
@@ -16,6 +17,13 @@
 #include "generator.h"
 #include "session.h"
 #include "sql_text.h"
+
+/*
+ * flake_next_ids() gives out this many ids of a range between two looks at the
+ * counter or the clock; fewer when the client has come back for more, as from
+ * a cursor.
+ */
+#define IDS_PER_LOOK 16
 
 PG_FUNCTION_INFO_V1(flake_next_id);
 PG_FUNCTION_INFO_V1(flake_next_id_of);
@@ -109,6 +117,8 @@ typedef struct RunState
 	FlakeGenerator *generator;
 	FlakeSession *session;
 	int64		rest;			/* ids still to be given out */
+	int			unlooked;		/* ids until the next look at the time */
+	TimestampTz statement;		/* when the client asked for these rows */
 } RunState;
 
 /* The first call of such a function: (count [, generator]). */
@@ -147,7 +157,7 @@ flake_next_ids(PG_FUNCTION_ARGS)
 
 	if (SRF_IS_FIRSTCALL())
 		(void) begin_run(fcinfo, function);
-	context = SRF_PERCALL_SETUP();
+	context = fcinfo->flinfo->fn_extra;	/* as SRF_PERCALL_SETUP(), inline */
 	state = context->user_fctx;
 	if (state->rest == 0)
 		SRF_RETURN_DONE(context);
@@ -157,8 +167,16 @@ flake_next_ids(PG_FUNCTION_ARGS)
 	 * between two rows keep their place in the order.
 	 */
 	session = state->session;
-	if (unlikely(!flake_session_ready(session)))
-		flake_session_grant(session, state->rest, function);
+	if (state->unlooked > 0 && session->next_id < session->end_id &&
+		state->statement == GetCurrentStatementStartTimestamp())
+		state->unlooked--;
+	else
+	{
+		if (!flake_session_ready(session))
+			flake_session_grant(session, state->rest, function);
+		state->unlooked = IDS_PER_LOOK - 1;
+		state->statement = GetCurrentStatementStartTimestamp();
+	}
 	id = flake_session_give(session);
 	state->rest--;
 	SRF_RETURN_NEXT(context, Int64GetDatum(given_out(state->generator, id)));
