@@ -61,11 +61,13 @@ flake_generator_init(void)
 }
 
 /*
- * Reads a layout to make ids with.  The table's trigger has checked it, but
- * triggers can be disabled.
+ * Reads the text of a layout to make ids with.  Error if it is none or for
+ * reading only (22023).  The table's trigger calls it for what comes in, and a
+ * lookup again: triggers can be disabled.
  */
-static void
-parse_layout(const char *text, size_t length, FlakeLayout *layout)
+void
+flake_generator_parse_layout(const char *text, size_t length,
+							 FlakeLayout *layout)
 {
 	FlakeLayoutError error;
 
@@ -112,8 +114,9 @@ read_generator(const char *name, FlakeLayout *layout)
 		{
 			struct varlena *definition = PG_DETOAST_DATUM_PACKED(value);
 
-			parse_layout(VARDATA_ANY(definition),
-						 VARSIZE_ANY_EXHDR(definition), layout);
+			flake_generator_parse_layout(VARDATA_ANY(definition),
+										 VARSIZE_ANY_EXHDR(definition),
+										 layout);
 		}
 	}
 	systable_endscan(scan);
@@ -162,8 +165,8 @@ flake_generator(const char *name, size_t length)
 	}
 	is_default = strcmp(key, FLAKE_DEFAULT_GENERATOR) == 0;
 	if (!found && is_default)
-		parse_layout(FLAKE_DEFAULT_LAYOUT_NAME,
-					 strlen(FLAKE_DEFAULT_LAYOUT_NAME), &layout);
+		flake_generator_parse_layout(FLAKE_DEFAULT_LAYOUT_NAME,
+									 strlen(FLAKE_DEFAULT_LAYOUT_NAME), &layout);
 	else if (!found)
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_OBJECT),

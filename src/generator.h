@@ -37,6 +37,8 @@ typedef struct FlakeGenerator
 } FlakeGenerator;
 
 extern void flake_generator_init(void);
+extern void flake_generator_parse_layout(const char *text, size_t length,
+										 FlakeLayout *layout);
 extern FlakeGenerator *flake_generator(const char *name, size_t length);
 extern FlakeGenerator *flake_default_generator(void);
 extern const FlakeLayout *flake_default_layout(void);

@@ -101,7 +101,6 @@ check_row(HeapTuple row, TupleDesc desc)
 	bool		is_null;
 	Datum		value;
 	FlakeLayout layout;
-	FlakeLayoutError error;
 	text	   *name;
 	struct varlena *layout_text;
 
@@ -119,14 +118,8 @@ check_row(HeapTuple row, TupleDesc desc)
 	if (is_null)
 		return;
 	layout_text = PG_DETOAST_DATUM_PACKED(value);
-	if (!flake_layout_parse(VARDATA_ANY(layout_text),
-							VARSIZE_ANY_EXHDR(layout_text), &layout, &error) ||
-		!flake_layout_issuable(&layout, &error))
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("%s", error.message),
-				error.detail[0] ? errdetail("%s", error.detail) : 0,
-				error.hint[0] ? errhint("%s", error.hint) : 0);
+	flake_generator_parse_layout(VARDATA_ANY(layout_text),
+								 VARSIZE_ANY_EXHDR(layout_text), &layout);
 	if (layout.epoch_us > flake_clock_us())
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
