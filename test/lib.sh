@@ -156,7 +156,9 @@ list_missing()
                 need gcc command -v "$(compiler)"
                 need libc6-dev test -e /usr/include/stdio.h
                 need "postgresql-$PG_MAJOR" test -x "${PG_BINDIR:-$dir/bin}/postgres"
-                need "postgresql-server-dev-$PG_MAJOR" test -e "$(pgxs_makefile)"
+                # the headers, too: Debian's client package has PGXS without them
+                need "postgresql-server-dev-$PG_MAJOR" ls "$(pgxs_makefile)" \
+                    "$(server_include)/postgres.h"
                 ;;
             tap)
                 need perl command -v prove
@@ -189,6 +191,15 @@ pgxs_makefile()
         "$PG_CONFIG" --pgxs
     else
         echo "/usr/lib/postgresql/$PG_MAJOR/lib/pgxs/src/makefiles/pgxs.mk"
+    fi
+}
+
+server_include()
+{
+    if [ -n "$PG_CONFIG" ]; then
+        "$PG_CONFIG" --includedir-server
+    else
+        echo "/usr/include/postgresql/$PG_MAJOR/server"
     fi
 }
 
