@@ -343,13 +343,19 @@ COMMENT ON FUNCTION flake_generator_layout(text) IS
  * Making ids
  */
 
+-- Lets COPY insert in batches, as it does with nextval(); see src/sql_copy.c.
+CREATE FUNCTION flake_copy_support(internal) RETURNS internal
+LANGUAGE c STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION flake_copy_support(internal) IS
+'planner support: in a default that COPY plans, calls the twin whose name ends in _in_copy';
+
 CREATE FUNCTION flake_next_id() RETURNS bigint
-LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME';
+LANGUAGE c VOLATILE PARALLEL SAFE SUPPORT flake_copy_support AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION flake_next_id() IS
 'next id of generator "default": unique across servers of different node ids, increasing within a session, its time the wall clock to the tick; errors: clock too far behind, jumped forward or before the epoch (55000), past the last tick (2200H), node id does not fit (53400) or can''t be derived (F0000), on a standby (25006)';
 
 CREATE FUNCTION flake_next_id(generator text) RETURNS bigint
-LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'flake_next_id_of';
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE SUPPORT flake_copy_support AS 'MODULE_PATHNAME', 'flake_next_id_of';
 COMMENT ON FUNCTION flake_next_id(text) IS
 'next id of the named generator; errors as flake_next_id(), and: generator does not exist (42704)';
 
@@ -384,9 +390,29 @@ COMMENT ON FUNCTION flake_last_id(text) IS
 'id that this process gave out last by the named generator; errors: there is none (55000), generator does not exist (42704)';
 
 CREATE FUNCTION flake_prefixed(prefix text, pos integer DEFAULT 0, encoding text DEFAULT 'digits', generator text DEFAULT 'default') RETURNS text
-LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE SUPPORT flake_copy_support AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION flake_prefixed(text, integer, text, text) IS
 'new id as a text with prefix before position pos of its digits, 0 (in front) to their number (at the end); errors as flake_next_id(), and: pos out of range or unknown encoding (22023), no id is used up';
+
+/*
+ * What COPY calls instead.  STABLE is not what they are: it only ever stands in
+ * the defaults of a COPY, which are evaluated for every row.
+ */
+
+CREATE FUNCTION flake_next_id_in_copy(internal) RETURNS bigint
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'flake_next_id';
+COMMENT ON FUNCTION flake_next_id_in_copy(internal) IS
+'flake_next_id() as the default of a column that COPY fills; not for queries';
+
+CREATE FUNCTION flake_next_id_in_copy(text, internal) RETURNS bigint
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'flake_next_id_of';
+COMMENT ON FUNCTION flake_next_id_in_copy(text, internal) IS
+'flake_next_id(generator) as the default of a column that COPY fills; not for queries';
+
+CREATE FUNCTION flake_prefixed_in_copy(text, integer, text, text, internal) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'flake_prefixed';
+COMMENT ON FUNCTION flake_prefixed_in_copy(text, integer, text, text, internal) IS
+'flake_prefixed() as the default of a column that COPY fills; not for queries';
 
 /*
  * This server

@@ -16,12 +16,14 @@
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/rel.h"
 #include "utils/wait_event.h"
 
 #if PG_VERSION_NUM >= 160000
+#include "catalog/pg_proc.h"
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 170000
@@ -71,6 +73,18 @@ flake_find_setting(const char *name)
 			return settings[i];
 	}
 	return NULL;
+#endif
+}
+
+/* May the current user execute that function? */
+static inline bool
+flake_may_execute(Oid function)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, GetUserId(),
+						   ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
 #endif
 }
 

@@ -44,11 +44,11 @@ typedef struct CheckedId
 } CheckedId;
 
 /* What flake_parse() keeps between calls. */
-typedef struct ParseState
+typedef struct KeptByParse
 {
 	FlakeLayoutCache cache;		/* MUST BE FIRST, for flake_layout_arg() */
 	TupleDesc	tupdesc;
-} ParseState;
+} KeptByParse;
 
 static const FlakeLayout *
 get_layout(FunctionCallInfo fcinfo)
@@ -99,7 +99,7 @@ unix_ms_of(TimestampTz time)
 Datum
 flake_parse(PG_FUNCTION_ARGS)
 {
-	ParseState *state = fcinfo->flinfo->fn_extra;
+	KeptByParse *state = fcinfo->flinfo->fn_extra;
 	CheckedId	checked;
 	const FlakeLayout *layout;
 	Datum		values[7];
@@ -112,7 +112,7 @@ flake_parse(PG_FUNCTION_ARGS)
 
 		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 			elog(ERROR, "return type must be a row type");
-		state = palloc0(sizeof(ParseState));
+		state = palloc0(sizeof(KeptByParse));
 		state->tupdesc = BlessTupleDesc(tupdesc);
 		fcinfo->flinfo->fn_extra = state;
 		MemoryContextSwitchTo(old);

@@ -41,8 +41,9 @@ my $existing = $node->safe_psql(
 	SELECT DISTINCT proname FROM pg_proc p
 	JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'flake'
-	WHERE NOT proname = ANY ('{flake_generator_changed,flake_layout_state,flake_mark_state,flake_kernel_clock}')
-	  AND proname !~ '^flake_layout_(in|out|recv|send|eq|ne|hash|hash_extended)$' AND prokind = 'f'
+	-- what queries can't call, and what only other functions do
+	WHERE NOT 'internal'::regtype = ANY (proargtypes) AND NOT proname = ANY ('{flake_generator_changed,flake_layout_state,flake_mark_state,flake_kernel_clock}')
+	  AND proname !~ '^flake_layout_(in|out|send|eq|ne|hash|hash_extended)$' AND prokind = 'f'
 	  AND NOT EXISTS (SELECT FROM pg_cast WHERE castfunc = p.oid)
 	UNION SELECT 'flake_generators'});
 foreach my $function (split /\n/, $existing)

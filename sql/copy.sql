@@ -1,0 +1,107 @@
+--
+-- COPY into a table whose default makes ids: it inserts in batches, as it does
+-- with nextval().
+--
+SET client_min_messages = error;
+CREATE SCHEMA elsewhere;
+CREATE EXTENSION flake SCHEMA elsewhere;
+SET search_path = public, elsewhere;
+
+-- A row that sees rows before it was not inserted in a batch.
+CREATE FUNCTION rows_seen(name text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	n bigint;
+BEGIN
+	EXECUTE format('SELECT count(*) FROM %I', name) INTO n;
+	RETURN n;
+END $$;
+CREATE TABLE ids (id bigint PRIMARY KEY DEFAULT flake_next_id(), n integer CHECK (rows_seen('ids') = 0));
+COPY ids (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
+SELECT count(*), count(DISTINCT id) AS ids, array_agg(n ORDER BY id) AS in_order FROM ids;
+-- the test can fail
+ALTER TABLE ids ALTER id SET DEFAULT floor(random() * 1e15)::bigint;
+TRUNCATE ids;
+\set VERBOSITY terse
+COPY ids (n) FROM PROGRAM 'printf "1\n2\n3\n"';
+\set VERBOSITY default
+
+-- by name, as a text, and within an expression
+SELECT flake_create_generator('orders', 'wide');
+CREATE TABLE forms (
+	a bigint DEFAULT flake_next_id('orders'),
+	b text DEFAULT flake_prefixed('ORD_'),
+	c text DEFAULT flake_encode(flake_next_id(), 'base62'),
+	d text DEFAULT flake_prefixed('-', 3, generator => 'orders'),
+	n integer CHECK (rows_seen('forms') = 0));
+COPY forms (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
+SELECT count(DISTINCT a) AS a, count(DISTINCT b) AS b, count(DISTINCT c) AS c, count(DISTINCT d) AS d,
+	bool_and(flake_unformat(b, 'ORD_') > 0) AS prefixed, bool_and(flake_slot(a, 'wide') >= 0) AS wide
+FROM forms;
+-- an id that the file has is not made
+COPY ids FROM PROGRAM 'printf "7\t1\n8\t2\n"';
+SELECT id FROM ids ORDER BY id;
+-- NULL makes none
+ALTER TABLE forms ALTER a SET DEFAULT flake_next_id(NULL);
+TRUNCATE forms;
+COPY forms (n) FROM PROGRAM 'printf "6\n"';
+SELECT a IS NULL AS none FROM forms;
+DROP TABLE forms;
+
+-- into partitions
+CREATE TABLE parts (id bigint PRIMARY KEY DEFAULT flake_next_id(), n integer) PARTITION BY RANGE (id);
+CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (flake_min_id('2025-01-01+00', 'flake')) TO (flake_min_id('2093-01-01+00', 'flake'));
+COPY parts (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
+SELECT count(DISTINCT id) FROM part_1;
+DROP TABLE parts;
+
+-- One id for each row of a column that is added; also while COPY runs, in
+-- whatever it executes.
+CREATE TABLE old AS SELECT g AS n FROM generate_series(1, 100) AS g;
+ALTER TABLE old ADD COLUMN a bigint DEFAULT flake_next_id();
+CREATE FUNCTION add_column() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	BEGIN
+		PERFORM 1 / 0;
+	EXCEPTION WHEN division_by_zero THEN
+		-- the command's progress is not reported any more from here on
+	END;
+	ALTER TABLE old ADD COLUMN IF NOT EXISTS b bigint DEFAULT flake_next_id();
+	ALTER TABLE old ADD COLUMN IF NOT EXISTS c bigint DEFAULT flake_next_id('orders');
+	ALTER TABLE old ADD COLUMN IF NOT EXISTS d text DEFAULT flake_prefixed('x');
+	RETURN true;
+END $$;
+CREATE TABLE busy (id bigint DEFAULT flake_next_id(), n integer CHECK (add_column()));
+COPY busy (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
+SELECT count(DISTINCT a) AS a, count(DISTINCT b) AS b, count(DISTINCT c) AS c, count(DISTINCT d) AS d FROM old;
+SELECT count(DISTINCT id) FROM busy;
+DROP TABLE old, busy;
+
+-- errors are those of the function
+\set VERBOSITY sqlstate
+ALTER TABLE ids ALTER id SET DEFAULT flake_next_id('no such generator');
+COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
+ALTER TABLE ids ALTER id SET DEFAULT flake_next_id();
+CREATE ROLE regress_flake_loader IN ROLE pg_execute_server_program;
+GRANT USAGE ON SCHEMA elsewhere TO regress_flake_loader;
+GRANT INSERT, SELECT ON ids TO regress_flake_loader;
+REVOKE EXECUTE ON FUNCTION flake_next_id() FROM PUBLIC;
+SET ROLE regress_flake_loader;
+COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION flake_next_id() TO PUBLIC;
+TRUNCATE ids;
+SET ROLE regress_flake_loader;
+COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
+RESET ROLE;
+DROP OWNED BY regress_flake_loader;
+DROP ROLE regress_flake_loader;
+
+-- what COPY calls can't be called by anybody else
+SELECT flake_next_id_in_copy(NULL);
+SELECT flake_next_id_in_copy();
+SELECT flake_next_id_in_copy('orders', '');
+
+DROP TABLE ids;
+DROP FUNCTION rows_seen(text), add_column();
+DROP EXTENSION flake;
+DROP SCHEMA elsewhere;
