@@ -11,11 +11,11 @@
  *
  * No id twice while the server runs (promise P1):
  *
- *	(a) A slot's word is changed in one place only, move_word(), by
- *		compare-and-swap from a value read before to a larger one.  So the
- *		numbers between the old and the new value, the old excluded, were
- *		nobody's before and belong to the session whose compare-and-swap
- *		succeeded.
+ *	(a) A slot's word is changed in two places only, move_word() and, where
+ *		there are no slot bits, take_one_more(), by compare-and-swap from a
+ *		value read before to a larger one.  So the numbers between the old and
+ *		the new value, the old excluded, were nobody's before and belong to
+ *		the session whose compare-and-swap succeeded.
  *	(b) All of them lie in one tick: the new word is never taken past the end
  *		of the tick's sequence field.
  *	(c) An id is the pair (word, slot) written in the layout's bits, plus the
@@ -26,7 +26,8 @@
  *	the word outlives the backend.  After a restart of the server the words
  *	begin at zero; then the mark's part begins, see mark.c.  It needs this:
  *	no number of a tick is taken before flake_mark_covers() was true for that
- *	tick's start, which check_tick() makes sure of before every move_word().
+ *	tick's start, which check_tick() makes sure of before every move_word();
+ *	take_one_more() stays in a tick that the session was granted by it.
  *
  * A session's ids increase (promise P2):
  *
@@ -321,6 +322,30 @@ check_tick(const FlakeSession *session, Refill *refill, int64 tick)
 }
 
 /*
+ * The "count" numbers of a tick and slot from "sequence" on have been taken:
+ * they are the session's range.
+ */
+static void
+own_range(FlakeSession *session, uint32 slot, int64 tick, uint64 sequence,
+		  uint64 count)
+{
+	const FlakeLayout *layout = session->layout;
+	FlakeSlot  *shared = &session->slots->slot[slot];
+
+	pg_atomic_fetch_add_u64(&shared->taken, count);
+	if (sequence + count > (uint64) flake_mask(layout->seq_bits))
+		pg_atomic_fetch_add_u64(&shared->used_up, 1);
+
+	session->last_tick = tick;
+	session->slot = slot;
+	session->next_id = (uint64) flake_layout_min_id(layout, tick) |
+		(uint64) session->node_bits |
+		((uint64) slot << layout->slot_shift) |
+		(sequence << layout->seq_shift);
+	session->end_id = session->next_id + count * session->step;
+}
+
+/*
  * Move a slot's word forward within "tick", by at least "least" and at most
  * "most" numbers.
  */
@@ -348,17 +373,7 @@ move_word(FlakeSession *session, uint32 slot, int64 tick, uint64 least,
 		if (pg_atomic_compare_exchange_u64(&shared->word, &word,
 										   next + count - 1))
 		{
-			pg_atomic_fetch_add_u64(&shared->taken, count);
-			if (next + count - 1 == last_word)
-				pg_atomic_fetch_add_u64(&shared->used_up, 1);
-
-			session->last_tick = tick;
-			session->slot = slot;
-			session->next_id = (uint64) flake_layout_min_id(layout, tick) |
-				(uint64) session->node_bits |
-				((uint64) slot << layout->slot_shift) |
-				((next - first_word) << layout->seq_shift);
-			session->end_id = session->next_id + count * session->step;
+			own_range(session, slot, tick, next - first_word, count);
 			return TAKEN;
 		}
 	}
@@ -522,17 +537,12 @@ trust_counter(FlakeSession *session, FlakeReading now)
 							FLAKE_COUNTER_MAX_IDS * session->step);
 }
 
-/*
- * Look at the clock: can the range be used now?
- */
-bool
-flake_session_look(FlakeSession *session)
+/* Look at the clock: can the last range's tick be used now? */
+static bool
+look_at_clock(FlakeSession *session)
 {
-	FlakeReading now;
+	FlakeReading now = flake_counter_reading();
 
-	if (session->next_id >= session->end_id)
-		return false;
-	now = flake_counter_reading();
 	if ((uint64) now.wall_us - (uint64) session->usable_from_us >=
 		session->usable_us)
 		return false;
@@ -540,9 +550,67 @@ flake_session_look(FlakeSession *session)
 	return true;
 }
 
-/* Set in which readings of the clock the range just taken may be used. */
+/*
+ * Without slots every number is taken alone, so that must be quick: one more of
+ * the session's last tick.  The checks of that tick that were made when the
+ * session came to it hold as long as the tick can be used; they are made again
+ * after FLAKE_COUNTER_MAX_IDS numbers.  What remains to be done is what follows
+ * them in take_range(), too: the generation is compared after a look at the
+ * time.
+ */
+static bool
+take_one_more(FlakeSession *session)
+{
+	const FlakeLayout *layout = session->layout;
+	FlakeSlot  *shared = &session->slots->slot[0];
+	uint64		mask = (uint64) flake_mask(layout->seq_bits);
+	uint64		word;
+
+	if (session->unchecked >= FLAKE_COUNTER_MAX_IDS)
+		return false;
+	if (flake_counter() - session->counted_from >= session->counted_span &&
+		!look_at_clock(session))
+		return false;
+	FLAKE_POINT();
+	pg_read_barrier();
+	if (flake_generation() != session->generation)
+		return false;
+
+	word = pg_atomic_read_u64(&shared->word);
+	while (word >> layout->seq_bits == (uint64) session->last_tick &&
+		   (word & mask) != mask)
+	{
+		FLAKE_POINT();
+		/* on failure "word" is what it is now */
+		if (pg_atomic_compare_exchange_u64(&shared->word, &word, word + 1))
+		{
+			own_range(session, 0, session->last_tick, (word & mask) + 1, 1);
+			session->ready_id = session->end_id;
+			session->unchecked++;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Look at the clock: can the range be used now?  Without slots, where a range
+ * is one number: can another be had in the same tick?
+ */
+bool
+flake_session_look(FlakeSession *session)
+{
+	if (session->next_id < session->end_id)
+		return look_at_clock(session);
+	return session->nslots == 1 && take_one_more(session);
+}
+
+/*
+ * Set in which readings of the clock the range just taken may be used, and
+ * whether more of its tick may follow: not of one that was borrowed from.
+ */
 static void
-open_range(FlakeSession *session, FlakeReading now)
+open_range(FlakeSession *session, const Refill *refill)
 {
 	const FlakeLayout *layout = session->layout;
 	int64		tick_us;
@@ -551,7 +619,9 @@ open_range(FlakeSession *session, FlakeReading now)
 	(void) flake_layout_tick_start(layout, session->last_tick, &tick_us);
 	session->usable_from_us = tick_us - lead;
 	session->usable_us = lead + layout->tick_us;
-	trust_counter(session, now);
+	session->unchecked = session->last_tick == refill->floor ?
+		1 : FLAKE_COUNTER_MAX_IDS;
+	trust_counter(session, refill->now);
 }
 
 /*
@@ -605,7 +675,7 @@ take_range(FlakeSession *session, Refill refill)
 			result = take_one_ahead(session, &refill);
 		if (result == TAKEN)
 		{
-			open_range(session, refill.now);
+			open_range(session, &refill);
 			return FLAKE_GRANTED;
 		}
 		if (result == USED_UP)

@@ -72,18 +72,41 @@ grant(Backend *backend, int64 need, bool whole)
 	return true;
 }
 
+/* Has the range an id?  Without slots one may be taken on the way. */
+static bool
+ready(Backend *backend)
+{
+	bool		has;
+
+	backend->moved = 0;
+	backend->asked_us = world.mono_us;
+	backend->start_generation = world.generation;
+	backend->asking = world.layout.slot_bits == 0;
+	backend->asked_whole = false;
+	has = flake_session_ready(&backend->session);
+	if (backend->asking)
+		observe();
+	backend->asking = false;
+	if (backend->moved > 0)
+	{
+		if (!has)
+			fail("session %d took a number and does not give it out",
+				 backend->number);
+		check_granted(backend);
+	}
+	return has;
+}
+
 /* flake_next_id() */
 static bool
 take_one(Backend *backend, int64 need)
 {
-	int64		id;
-
-	if (flake_session_next(&backend->session, &id))
+	if (ready(backend))
 	{
 		if (++backend->ids_since_read > FLAKE_COUNTER_MAX_IDS)
 			fail("session %d did not look at the clock for %d ids",
 				 backend->number, backend->ids_since_read);
-		check_id(backend, id);
+		give_out(backend);
 		return true;
 	}
 	if (!grant(backend, need, false))
@@ -112,7 +135,7 @@ take_run(Backend *backend, int64 count)
 
 	count = Min(count, flake_session_field(session));
 	if ((flake_session_left(session) < count ||
-		 !flake_session_ready(session)) &&
+		 !ready(backend)) &&
 		!grant(backend, count, true))
 		return;
 	if (flake_session_left(session) < count)

@@ -26,6 +26,20 @@ mutants()
         's/refill.floor < session->min_tick/false/'
     mutant 'without slot bits more than one number is taken' issue.c 'no slot bits' \
         's/single ? refill->least : most/most/'
+    mutant 'without slot bits the next number is taken by a store' issue.c 'no slot bits' \
+        '/^take_one_more(/,/^}/ s/if (pg_atomic_compare_exchange_u64(&shared->word, &word, word + 1))/if ((pg_atomic_write_u64(\&shared->word, word + 1), true))/'
+    mutant 'without slot bits a tick that is past goes on' issue.c 'no slot bits' \
+        '/^take_one_more(/,/^}/ s/!look_at_clock(session))/false)/'
+    mutant 'without slot bits a tick goes on past its end' issue.c 'no slot bits' \
+        '/^take_one_more(/,/^}/ s/(word & mask) != mask)/true)/'
+    mutant 'without slot bits a borrowed tick goes on' issue.c 'waits' \
+        's/session->last_tick == refill->floor ?$/true ?/'
+    mutant 'without slot bits replaced slots go on' issue.c 'given up' \
+        '/^take_one_more(/,/^}/ s/if (flake_generation() != session->generation)/if (false)/'
+    mutant 'without slot bits a tick is never checked again' issue.c 'cycle counter goes wrong' \
+        '/^take_one_more(/,/^}/ s/if (session->unchecked >= FLAKE_COUNTER_MAX_IDS)/if (false)/'
+    mutant 'a forgotten range goes on' issue.h 'node id' \
+        's/^\tsession->usable_us = 0;//; s/^\tsession->counted_span = 0;//'
     mutant 'a word is moved before the checks' issue.c '' \
         's/^\t\tswitch (check_tick(session, &refill, refill.floor))/\t\t(void) move_word(session, session->home, refill.floor, 1, 1);\n&/'
     mutant 'the tick is raised before the checks' issue.c 'restarts' \
