@@ -28,7 +28,7 @@ END $$;
 CREATE TABLE preset (place int, name text, layout flake_layout);
 INSERT INTO preset
 	SELECT place, name, name::flake_layout
-	FROM unnest(ARRAY['flake', 'classic', 'js', 'wide',
+	FROM unnest(ARRAY['flake', 'classic', 'js', 'wide', 'ordered',
 		'timeshard', 'easyflake', 'snowfall', 'pyflake', 'hazelcast', 'twitter', 'discord',
 		'instagram', 'sonyflake', 'sonyflake2', 'mastodon', 'pgedge', 'pgedge_old', 'pgflake',
 		'tsid', 'cockroachdb']) WITH ORDINALITY AS t (name, place);

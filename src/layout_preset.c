@@ -24,6 +24,9 @@ const LayoutPreset flake_layout_presets[] =
 	/* 64 servers, 65,536 ids per ms and server. */
 	{"wide", "time:41 node:6 slot:6 sequence:10"},
 
+	/* As the default, but without lanes: increasing over the whole server. */
+	{"ordered", "time:41 node:8 sequence:14"},
+
 	/*
 	 * Timeshard, timeshard/generator.py.  Its epoch is 12:52:13 UTC (its
 	 * comment says 00:00:00).  Node bits 1..16, sequence 22 - node bits.
