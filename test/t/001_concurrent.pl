@@ -2,6 +2,8 @@
 #
 # pg_regress runs one session per file and compares what it prints; this needs many at the same
 # moment, more ids than a table would be filled with, and a look at them from outside the server.
+#
+# check: both clocks
 
 use strict;
 use warnings FATAL => 'all';

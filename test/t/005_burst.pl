@@ -3,6 +3,8 @@
 # was set back.
 #
 # pg_regress has no other sessions to compete with and no clock to set.
+#
+# check: both clocks
 
 use strict;
 use warnings FATAL => 'all';

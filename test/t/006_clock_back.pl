@@ -3,6 +3,8 @@
 # that leaves no trace.
 #
 # pg_regress can't set the clock; here the server's comes from libfaketime.
+#
+# check: both clocks
 
 use strict;
 use warnings FATAL => 'all';

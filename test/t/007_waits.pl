@@ -2,6 +2,8 @@
 # they are seen in pg_stat_activity, and a cancelled query or a terminated session leaves at once.
 #
 # pg_regress can't look at a session that waits.
+#
+# check: both clocks
 
 use strict;
 use warnings FATAL => 'all';

@@ -3,6 +3,8 @@
 # that ends when the clock has come near enough, for every session.
 #
 # pg_regress has neither several sessions nor a clock.
+#
+# check: both clocks
 
 use strict;
 use warnings FATAL => 'all';

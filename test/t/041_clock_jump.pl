@@ -3,6 +3,8 @@
 # error until flake_reset_clock(), which brings all sessions back to the clock under a new node id.
 #
 # pg_regress can't set the clock.
+#
+# check: both clocks
 
 use strict;
 use warnings FATAL => 'all';
