@@ -10,7 +10,7 @@ call_of()
     case ${1%@*} in
         constant) echo "bench_constant()" ;;
         clock) echo "bench_clock()" ;;
-        flake | flake_wide) echo "flake_next_id()" ;;
+        flake | flake_wide | flake_ordered) echo "flake_next_id()" ;;
         flake_named) echo "flake_next_id('named')" ;;
         flake_named_wide) echo "flake_next_id('wide')" ;;
         prefixed) echo "flake_prefixed('ORD_')" ;;
@@ -27,6 +27,7 @@ database_of()
     case $1 in
         *@*) echo "bench_${1#*@}" ;;
         *_wide) echo bench_wide ;;
+        *_ordered) echo bench_ordered ;;
         *) echo bench ;;
     esac
 }
@@ -39,8 +40,8 @@ section_calls()
 {
     local n
     # shellcheck disable=SC2046 # one word per contender
-    set -- constant clock flake flake_wide $(others)
-    each_round "1 cost of a call, ns" one_session "$@" flake_named_wide
+    set -- constant clock flake flake_wide flake_ordered $(others)
+    often each_round "1 cost of a call, ns" one_session "$@" flake_named_wide
     for n in "${CLIENTS[@]}"; do
         SESSIONS=$n
         each_round "1 calls per second, $n at once" many_sessions "$@"
@@ -99,7 +100,7 @@ section_clocks()
         quietly build_clock "$clock"
         contenders+=("flake@$clock" "flake@wide_$clock")
     done
-    each_round "1 both clocks, ns" one_session_clock "${contenders[@]}"
+    often each_round "1 both clocks, ns" one_session_clock "${contenders[@]}"
     for SESSIONS in 1 2; do
         each_round "1 both clocks, $SESSIONS at once" many_sessions_clock "${contenders[@]}"
     done
@@ -113,7 +114,7 @@ many_sessions_clock() { record clocks total "$1" "$SESSIONS" calls/s "$(calls_pe
 section_latency()
 {
     # shellcheck disable=SC2046
-    each_round "5 latency, ns" one_latency constant clock flake flake_wide $(others)
+    each_round "5 latency, ns" one_latency constant clock flake flake_wide flake_ordered $(others)
 }
 
 # How far the mark went tells that it was moved meanwhile.
@@ -144,7 +145,7 @@ SQL
 
 section_other_functions()
 {
-    each_round "6 other functions, ns per id" other_function flake flake_named prefixed \
+    often each_round "6 other functions, ns per id" other_function flake flake_named prefixed \
         next_ids reserve flake_wide flake_named_wide next_ids_wide reserve_wide
     each_round "6 memory, kB" set_memory next_ids next_ids_wide
 }

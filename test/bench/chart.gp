@@ -15,9 +15,9 @@ set key textcolor rgb grey
 set xlabel textcolor rgb grey
 set grid ytics linecolor rgb grey linewidth 0.4 dashtype 3
 
-contenders = 'constant flake_wide flake nextval_1000 nextval uuidv7 uuid'
-colours = '#8b949e #8a5cf0 #2f81f7 #b8912c #d9672b #1f9e9e #2f9e5b'
-array names[7] = ['constant C function', "flake, layout wide", 'flake', 'nextval(), CACHE 1000', \
+contenders = 'constant flake_wide flake flake_ordered nextval_1000 nextval uuidv7 uuid'
+colours = '#8b949e #8a5cf0 #2f81f7 #c2419a #b8912c #d9672b #1f9e9e #2f9e5b'
+array names[8] = ['constant C function', 'flake, layout wide', 'flake', 'flake, layout ordered', 'nextval(), CACHE 1000', \
     'nextval()', 'uuidv7()', 'gen\_random\_uuid()']
 file(i) = data . '/total.' . word(contenders, i)
 colour(i) = word(colours, i)
@@ -80,12 +80,12 @@ set lmargin at screen 0.39
 set rmargin at screen 0.66
 set title 'Index, bytes per row'
 plot data . '/sizes' using 2:xtic(1) linecolor rgb colour(3) title 'rows by one statement', \
-    '' using 5 linecolor rgb colour(4) title 'rows by 16 sessions'
+    '' using 5 linecolor rgb colour(6) title 'rows by 16 sessions'
 
 unset key
 set lmargin at screen 0.72
 set rmargin at screen 0.99
 set title 'WAL, bytes per row'
-plot data . '/sizes' using 8:xtic(1) linecolor rgb colour(3), '' using 11 linecolor rgb colour(4)
+plot data . '/sizes' using 8:xtic(1) linecolor rgb colour(3), '' using 11 linecolor rgb colour(6)
 
 unset multiplot

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # The benchmark's server and its stopwatches.  Part of test/bench/run.
 #
-# Databases: "bench", where flake_next_id() runs on the built-in layout, and "bench_wide",
-# where the generator "default" has the layout wide.
+# Databases: "bench", where flake_next_id() runs on the built-in layout, "bench_wide" and
+# "bench_ordered", where the generator "default" has the layout of that name.
 
 # quietly COMMAND...: shows the command's output only if it fails.
 quietly()
@@ -71,11 +71,11 @@ sql()
     as_tester "$PG_BINDIR/psql" -X -q -At -v ON_ERROR_STOP=1 -h "$WORK/server" -d "$database" "$@"
 }
 
-# The functions and sequences that the sections call, in both databases.
+# The functions and sequences that the sections call, in all three databases.
 create_databases()
 {
     local d
-    for d in bench bench_wide; do
+    for d in bench bench_wide bench_ordered; do
         sql postgres -c "CREATE DATABASE $d" &&
             sql $d -v module="$WORK/build/test/bench/module/flake_bench" \
                 -f "$WORK/build/test/bench/module/flake_bench.sql" &&
@@ -85,9 +85,12 @@ CREATE SEQUENCE s;
 CREATE SEQUENCE s1000 CACHE 1000;
 SELECT flake_create_generator('named', 'flake');
 SELECT flake_create_generator('wide', 'wide');
+SELECT flake_create_generator('ordered', 'ordered');
 SQL
     done
-    sql bench_wide -c "SELECT flake_create_generator('default', 'wide')" || return 1
+    for d in wide ordered; do
+        sql bench_$d -c "SELECT flake_create_generator('default', '$d')" || return 1
+    done
     HAVE_UUIDV7=''
     [ -z "$(sql bench -c "SELECT to_regprocedure('uuidv7()')")" ] || HAVE_UUIDV7=1
     HAVE_PGSTATTUPLE=''
@@ -110,6 +113,13 @@ each_round()
         done
         note "$title, round $ROUND of $ROUNDS:${PROGRESS#;}"
     done
+}
+
+# often COMMAND...: with three times the rounds, for what takes fractions of a second.
+often()
+{
+    local ROUNDS=$((ROUNDS * 3))
+    "$@"
 }
 
 # record SECTION MEASURE CONTENDER VARIANT UNIT VALUE: one figure of one round.

@@ -3,12 +3,13 @@
 # its index are like afterwards (3), and how near the order of ids is to the order of commits
 # (4).  Part of test/bench/run.
 
-kinds() { echo flake bigserial identity identity_1000 uuid ${HAVE_UUIDV7:+uuidv7}; }
+kinds() { echo flake flake_ordered bigserial identity identity_1000 uuid ${HAVE_UUIDV7:+uuidv7}; }
 
 key_of()
 {
     case $1 in
-        flake*) echo "bigint PRIMARY KEY DEFAULT flake_next_id()" ;;
+        flake) echo "bigint PRIMARY KEY DEFAULT flake_next_id()" ;;
+        flake_ordered) echo "bigint PRIMARY KEY DEFAULT flake_next_id('ordered')" ;;
         bigserial) echo "bigserial PRIMARY KEY" ;;
         identity) echo "bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY" ;;
         identity_1000) echo "bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (CACHE 1000)" ;;
@@ -88,7 +89,7 @@ insert_single_async() { single_rows insert_single_async "$1" off; }
 # measured once, times in every round.
 section_tables()
 {
-    local kind kept=(flake bigserial uuid ${HAVE_UUIDV7:+uuidv7})
+    local kind kept=(flake flake_ordered bigserial uuid ${HAVE_UUIDV7:+uuidv7})
     ROUND=1
     for kind in "${kept[@]}"; do
         PROGRESS='' LAST=''
@@ -184,7 +185,7 @@ section_order()
 {
     quietly sql bench -c "ALTER SYSTEM SET track_commit_timestamp = on"
     quietly server_control restart
-    each_round "4 against the order of commits" one_order flake bigserial identity_1000 \
+    each_round "4 against the order of commits" one_order flake flake_ordered bigserial identity_1000 \
         ${HAVE_UUIDV7:+uuidv7}
     quietly sql bench -c "ALTER SYSTEM RESET track_commit_timestamp"
     quietly server_control restart
