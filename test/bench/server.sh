@@ -115,7 +115,7 @@ each_round()
     done
 }
 
-# often COMMAND...: with three times the rounds, for what takes fractions of a second.
+# often COMMAND...: with three times the rounds, for what takes a second or less.
 often()
 {
     local ROUNDS=$((ROUNDS * 3))

@@ -41,8 +41,8 @@ section_rows()
     {
         each_round "2 INSERT ... SELECT, rows/s" insert_select $(kinds)
         each_round "2 COPY, rows/s" copy $(kinds)
-        each_round "2 single rows, 16 at once, rows/s" insert_single $(kinds)
-        each_round "2 the same, synchronous_commit off" insert_single_async $(kinds)
+        often each_round "2 single rows, 16 at once, rows/s" insert_single $(kinds)
+        often each_round "2 the same, synchronous_commit off" insert_single_async $(kinds)
     }
     sql bench -c "DROP TABLE t"
     rm -f "$file"
@@ -64,7 +64,7 @@ single_rows() # MEASURE KIND SYNCHRONOUS_COMMIT
     local tps
     fresh_table "$2"
     tps=$(PGOPTIONS="-c synchronous_commit=$3" clients bench 16 \
-        "INSERT INTO t (n, payload) VALUES (:client_id, 'a row of the benchmark');" -T "$SECONDS_EACH")
+        "INSERT INTO t (n, payload) VALUES (:client_id, 'a row of the benchmark');" -T "$ROW_SECONDS")
     record 2 "$1" "$2" 16 rows/s "$(calculate "${tps:-nan}" 0)"
     record_density "$1" "$2"
 }
@@ -196,7 +196,7 @@ one_order()
     local rows share p99 max
     fresh_table "$1"
     clients bench 16 "INSERT INTO t (n, payload) VALUES (:client_id, 'a row of the benchmark');" \
-        -T "$SECONDS_EACH" >/dev/null
+        -T "$ORDER_SECONDS" >/dev/null
     read -r rows share p99 max < <(sql bench -F ' ' 2>>"$WORK/log" <<'SQL'
 SELECT count(*),
        round(100.0 * count(*) FILTER (WHERE c < previous) / count(*), 3),
