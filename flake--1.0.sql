@@ -395,22 +395,22 @@ COMMENT ON FUNCTION flake_prefixed(text, integer, text, text) IS
 'new id as a text with prefix before position pos of its digits, 0 (in front) to their number (at the end); errors as flake_next_id(), and: pos out of range or unknown encoding (22023), no id is used up';
 
 /*
- * What COPY calls instead.  STABLE is not what they are: it only ever stands in
- * the defaults of a COPY, which are evaluated for every row.
+ * What COPY calls instead; src/sql_copy.c says why STABLE does no harm there, and
+ * what the cost is for.
  */
 
 CREATE FUNCTION flake_next_id_in_copy(internal) RETURNS bigint
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'flake_next_id';
+LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'flake_next_id';
 COMMENT ON FUNCTION flake_next_id_in_copy(internal) IS
 'flake_next_id() as the default of a column that COPY fills; not for queries';
 
 CREATE FUNCTION flake_next_id_in_copy(text, internal) RETURNS bigint
-LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'flake_next_id_of';
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'flake_next_id_of';
 COMMENT ON FUNCTION flake_next_id_in_copy(text, internal) IS
 'flake_next_id(generator) as the default of a column that COPY fills; not for queries';
 
 CREATE FUNCTION flake_prefixed_in_copy(text, integer, text, text, internal) RETURNS text
-LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'flake_prefixed';
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'flake_prefixed';
 COMMENT ON FUNCTION flake_prefixed_in_copy(text, integer, text, text, internal) IS
 'flake_prefixed() as the default of a column that COPY fills; not for queries';
 

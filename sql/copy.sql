@@ -47,6 +47,25 @@ COPY forms (n) FROM PROGRAM 'printf "6\n"';
 SELECT a IS NULL AS none FROM forms;
 DROP TABLE forms;
 
+-- a function that uses its argument twice is given one id
+CREATE FUNCTION with_check(bigint) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT $1 || '-' || $1 % 97 $$;
+CREATE TABLE checked (code text DEFAULT with_check(flake_next_id()), n integer);
+COPY checked (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
+SET cpu_operator_cost = 0;
+COPY checked (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
+RESET cpu_operator_cost;
+SELECT count(*), bool_and(code = with_check(split_part(code, '-', 1)::bigint)) AS one_id FROM checked;
+DROP TABLE checked;
+-- a domain's condition, which is planned once for the session, makes ids later too
+CREATE DOMAIN made AS bigint CHECK (VALUE < flake_next_id());
+CREATE TABLE domains (id made DEFAULT flake_next_id(), n integer);
+COPY domains (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
+INSERT INTO domains (n) SELECT generate_series(6, 10);
+COPY domains (n) FROM PROGRAM 'printf "11\n12\n"';
+SELECT count(DISTINCT id) FROM domains;
+DROP TABLE domains;
+DROP DOMAIN made;
+
 -- into partitions
 CREATE TABLE parts (id bigint PRIMARY KEY DEFAULT flake_next_id(), n integer) PARTITION BY RANGE (id);
 CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (flake_min_id('2025-01-01+00', 'flake')) TO (flake_min_id('2093-01-01+00', 'flake'));
@@ -81,18 +100,25 @@ DROP TABLE old, busy;
 ALTER TABLE ids ALTER id SET DEFAULT flake_next_id('no such generator');
 COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
 ALTER TABLE ids ALTER id SET DEFAULT flake_next_id();
+-- a default needs no right to use flake's schema
 CREATE ROLE regress_flake_loader IN ROLE pg_execute_server_program;
-GRANT USAGE ON SCHEMA elsewhere TO regress_flake_loader;
 GRANT INSERT, SELECT ON ids TO regress_flake_loader;
-REVOKE EXECUTE ON FUNCTION flake_next_id() FROM PUBLIC;
-SET ROLE regress_flake_loader;
-COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
-RESET ROLE;
-GRANT EXECUTE ON FUNCTION flake_next_id() TO PUBLIC;
 TRUNCATE ids;
 SET ROLE regress_flake_loader;
 COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
 RESET ROLE;
+REVOKE EXECUTE ON FUNCTION flake_next_id() FROM PUBLIC;
+SET ROLE regress_flake_loader;
+COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
+RESET ROLE;
+-- who may make ids, but not as COPY does, still can
+GRANT EXECUTE ON FUNCTION flake_next_id() TO regress_flake_loader;
+REVOKE EXECUTE ON FUNCTION flake_next_id_in_copy(internal) FROM PUBLIC;
+ALTER TABLE ids DROP CONSTRAINT ids_check;
+SET ROLE regress_flake_loader;
+COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
+RESET ROLE;
+SELECT count(*) FROM ids;
 DROP OWNED BY regress_flake_loader;
 DROP ROLE regress_flake_loader;
 
@@ -102,6 +128,6 @@ SELECT flake_next_id_in_copy();
 SELECT flake_next_id_in_copy('orders', '');
 
 DROP TABLE ids;
-DROP FUNCTION rows_seen(text), add_column();
+DROP FUNCTION rows_seen(text), add_column(), with_check(bigint);
 DROP EXTENSION flake;
 DROP SCHEMA elsewhere;

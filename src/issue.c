@@ -554,7 +554,7 @@ look_at_clock(FlakeSession *session)
  * Without slots every number is taken alone, so that must be quick: one more of
  * the session's last tick.  The checks of that tick that were made when the
  * session came to it hold as long as the tick can be used; they are made again
- * after FLAKE_COUNTER_MAX_IDS numbers.  What remains to be done is what follows
+ * for each FLAKE_COUNTER_MAX_IDS numbers.  What remains to be done is what follows
  * them in take_range(), too: the generation is compared after a look at the
  * time.
  */
@@ -566,7 +566,7 @@ take_one_more(FlakeSession *session)
 	uint64		mask = (uint64) flake_mask(layout->seq_bits);
 	uint64		word;
 
-	if (session->unchecked >= FLAKE_COUNTER_MAX_IDS)
+	if (session->may_follow == 0)
 		return false;
 	if (flake_counter() - session->counted_from >= session->counted_span &&
 		!look_at_clock(session))
@@ -586,7 +586,7 @@ take_one_more(FlakeSession *session)
 		{
 			own_range(session, 0, session->last_tick, (word & mask) + 1, 1);
 			session->ready_id = session->end_id;
-			session->unchecked++;
+			session->may_follow--;
 			return true;
 		}
 	}
@@ -619,8 +619,8 @@ open_range(FlakeSession *session, const Refill *refill)
 	(void) flake_layout_tick_start(layout, session->last_tick, &tick_us);
 	session->usable_from_us = tick_us - lead;
 	session->usable_us = lead + layout->tick_us;
-	session->unchecked = session->last_tick == refill->floor ?
-		1 : FLAKE_COUNTER_MAX_IDS;
+	session->may_follow = session->last_tick == refill->floor ?
+		FLAKE_COUNTER_MAX_IDS - 1 : 0;
 	trust_counter(session, refill->now);
 }
 

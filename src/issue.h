@@ -116,7 +116,8 @@ typedef struct FlakeSession
 	int64		min_tick;		/* the next range is of this tick or later */
 	uint32		slot;			/* slot reached within last_tick */
 	uint32		want;			/* numbers asked for by the last refill */
-	uint32		unchecked;		/* numbers taken since last_tick was checked */
+	uint32		may_follow;		/* without slots: numbers of last_tick to be had
+								 * before it is checked again */
 	bool		climbed;		/* left a used-up slot within last_tick */
 	bool		greedy;			/* began last_tick at slot 0: whole slots */
 	uint64		generation;		/* of the slots, see flake_generation() */
@@ -255,8 +256,7 @@ static inline void
 flake_session_forget_range(FlakeSession *session)
 {
 	session->ready_id = session->end_id = session->next_id;
-	session->counted_span = 0;
-	session->usable_us = 0;
+	session->may_follow = 0;
 }
 
 #endif							/* FLAKE_ISSUE_H */

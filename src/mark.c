@@ -41,9 +41,10 @@
  * Others may change the page with setval(): a restore, or a subscription to
  * all sequences.  A value later than the published mark becomes the start
  * mark: ids go on after it.  An earlier one is overwritten.  Each session
- * peeks at the page, without a lock, whenever it takes a new range, so this
- * is noticed by the next id; the peek is a hint, the decision is made under
- * the locks.
+ * peeks at the page, without a lock, whenever it takes a new range (without
+ * slots: at least once for FLAKE_COUNTER_MAX_IDS ids of a tick), so this is
+ * noticed by the next range; the peek is a hint, the decision is made under the
+ * locks.
  *
  * Locks, in this order, and all released at once: the relation (RowExclusive,
  * as nextval() takes it), FlakeMark.lock, the buffer's content lock,

@@ -9,25 +9,34 @@
  * their support function replaces them by twins: the same C function, called
  * for each row as before, but declared STABLE.
  *
- * That must happen in COPY only.  Elsewhere the label decides whether a call
- * may be evaluated once for many rows: by the planner, and by ALTER TABLE ADD
- * COLUMN, where it would give one id to all rows.  The planner has a
- * PlannerInfo.  ALTER TABLE has none, as COPY; but COPY plans its defaults
- * while its own memory context is the current one, and no statement that is
- * executed meanwhile, as by a trigger, ever runs with that.  Should a server
- * do this in another way, COPY takes the slow path.
+ * Elsewhere that label would let a call be evaluated once for many rows or
+ * twice for one, so it must be seen to that
  *
+ *	- it happens in COPY only.  The planner, which may do the former, has a
+ *	  PlannerInfo (so has the query of a COPY TO).  ALTER TABLE ADD COLUMN, which
+ *	  would give one id to all rows, has none, as COPY; but COPY plans its
+ *	  defaults while its own memory context is the current one, and no
+ *	  statement that is executed meanwhile, as by a trigger, runs with that.
+ *	- the default does not call it twice.  A function in SQL that uses an
+ *	  argument twice is inlined with two copies of it, if it is neither volatile
+ *	  nor dear: more than ten operators.  The twins' COST is a thousand, which
+ *	  is more unless an operator costs nothing.
+ *
+ * Should a server do any of this in another way, COPY takes the slow path.
  * A twin's last argument is of type internal, so no query can call it.
  */
 #include "postgres.h"
 
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/memnodes.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
-#include "parser/parse_func.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 
@@ -37,17 +46,17 @@
 
 PG_FUNCTION_INFO_V1(flake_copy_support);
 
-/* Is this COPY, planning the defaults of its table? */
+/* Is this COPY, planning the defaults of its table, with twins that cost? */
 static bool
 planning_copy(const SupportRequestSimplify *request)
 {
-	return request->root == NULL &&
+	return request->root == NULL && cpu_operator_cost > 0 &&
 		strcmp(CurrentMemoryContext->name, COPY_CONTEXT) == 0;
 }
 
 /*
  * A call of the function's twin: in the same schema, with one argument more.
- * NULL if there is none.
+ * NULL if there is none that the user may execute.
  */
 static Node *
 call_of_twin(const FuncExpr *call)
@@ -55,7 +64,6 @@ call_of_twin(const FuncExpr *call)
 	Oid			types[FUNC_MAX_ARGS];
 	int			ntypes = 0;
 	ListCell   *cell;
-	char	   *schema = get_namespace_name(get_func_namespace(call->funcid));
 	char	   *name = psprintf("%s" TWIN_SUFFIX, get_func_name(call->funcid));
 	Const	   *extra = makeConst(INTERNALOID, -1, InvalidOid, sizeof(Datum),
 								  (Datum) 0, false, true);
@@ -65,9 +73,12 @@ call_of_twin(const FuncExpr *call)
 		types[ntypes++] = exprType(lfirst(cell));
 	types[ntypes++] = INTERNALOID;
 
-	twin = LookupFuncName(list_make2(makeString(schema), makeString(name)),
-						  ntypes, types, true);
-	if (!OidIsValid(twin))
+	/* not LookupFuncName(), which asks for USAGE of the schema */
+	twin = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(types, ntypes)),
+						   ObjectIdGetDatum(get_func_namespace(call->funcid)));
+	if (!OidIsValid(twin) || !flake_may_execute(twin))
 		return NULL;
 	return (Node *) makeFuncExpr(twin, call->funcresulttype,
 								 lappend(list_copy(call->args), extra),
@@ -78,7 +89,8 @@ call_of_twin(const FuncExpr *call)
 /*
  * flake_copy_support(internal): planner support of functions with a twin.
  *
- * Whoever may not execute the function is left with it, and gets its error.
+ * Whoever may not execute the function is left with it, and gets its error;
+ * whoever may not execute the twin is left with it as well.
  */
 Datum
 flake_copy_support(PG_FUNCTION_ARGS)

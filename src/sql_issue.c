@@ -3,7 +3,8 @@
  *		SQL functions that make ids.
  *
  * flake_next_id() is the path that counts: while the session's range lasts it
- * is a reading of the clock, two comparisons and an addition.
+ * is a reading of the counter or the clock, two comparisons and an addition;
+ * without slots, a compare-and-swap.
  */
 #include "postgres.h"
 

@@ -37,9 +37,9 @@ mutants()
     mutant 'without slot bits replaced slots go on' issue.c 'given up' \
         '/^take_one_more(/,/^}/ s/if (flake_generation() != session->generation)/if (false)/'
     mutant 'without slot bits a tick is never checked again' issue.c 'cycle counter goes wrong' \
-        '/^take_one_more(/,/^}/ s/if (session->unchecked >= FLAKE_COUNTER_MAX_IDS)/if (false)/'
+        '/^take_one_more(/,/^}/ s/if (session->may_follow == 0)/if (false)/'
     mutant 'a forgotten range goes on' issue.h 'node id' \
-        's/^\tsession->usable_us = 0;//; s/^\tsession->counted_span = 0;//'
+        's/^\tsession->may_follow = 0;//'
     mutant 'a word is moved before the checks' issue.c '' \
         's/^\t\tswitch (check_tick(session, &refill, refill.floor))/\t\t(void) move_word(session, session->home, refill.floor, 1, 1);\n&/'
     mutant 'the tick is raised before the checks' issue.c 'restarts' \
