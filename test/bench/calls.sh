@@ -145,8 +145,9 @@ SQL
 
 section_other_functions()
 {
-    often each_round "6 other functions, ns per id" other_function flake flake_named prefixed \
-        next_ids reserve flake_wide flake_named_wide next_ids_wide reserve_wide
+    local CALLS=$OTHER_CALLS
+    often often each_round "6 other functions, ns per id" other_function flake prefixed \
+        next_ids reserve flake_wide next_ids_wide reserve_wide
     each_round "6 memory, kB" set_memory next_ids next_ids_wide
 }
 
@@ -162,12 +163,35 @@ other_function()
             ms=$(timed "$(database_of "$1")" "SELECT count(flake_next_id()) FROM generate_series(1, 1000)" \
                 "SELECT sum((last_id - first_id) / step + 1) FROM flake_reserve($CALLS)")
             ;;
+        flake)
+            with_name flake flake_named
+            return
+            ;;
+        flake_wide)
+            with_name flake_wide flake_named_wide
+            return
+            ;;
         *)
             record 6 id "$1" 1 ns "$(ns_per_call "$1")"
             return
             ;;
     esac
     record 6 id "$1" 1 ns "$(calculate "${ms:-nan} * 1e6 / $CALLS" 3)"
+}
+
+# with_name CONTENDER CONTENDER: one after the other in one session, either first in turn.
+# What a name costs is less than what two sessions differ by.
+with_name()
+{
+    local pair=("$1" "$2") warm='' both='' ms contender
+    [ $((ROUND % 2)) = 1 ] || pair=("$2" "$1")
+    for contender in "${pair[@]}"; do
+        warm+="SELECT count($(call_of "$contender")) FROM generate_series(1, 1000);"
+        both+="SELECT count($(call_of "$contender")) FROM generate_series(1, $CALLS);"
+    done
+    mapfile -t ms < <(timed "$(database_of "$1")" "$warm" "${both/%;/}")
+    record 6 id "${pair[0]}" 1 ns "$(calculate "${ms[0]:-nan} * 1e6 / $CALLS" 3)"
+    record 6 id "${pair[1]}" 1 ns "$(calculate "${ms[1]:-nan} * 1e6 / $CALLS" 3)"
 }
 
 # What a session's memory grew by between a tenth of the ids and all of them: at its peak
