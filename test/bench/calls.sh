@@ -41,10 +41,40 @@ section_calls()
     local n
     # shellcheck disable=SC2046 # one word per contender
     set -- constant clock flake flake_wide flake_ordered $(others)
-    often each_round "1 cost of a call, ns" one_session "$@" flake_named_wide
+    often often each_round "1 cost of a call, ns" one_session "$@" flake_named_wide
     for n in "${CLIENTS[@]}"; do
         SESSIONS=$n
         each_round "1 calls per second, $n at once" many_sessions "$@"
+    done
+}
+
+one_session() { beside_constant 1 "$1"; }
+
+# beside_constant SECTION CONTENDER: the nanoseconds of its call, and of the constant
+# function's in the same session ("floor").
+beside_constant()
+{
+    two_calls "$1" "$(database_of "$2")" "call $2 $(call_of "$2")" "floor $2 $(call_of constant)"
+}
+
+# two_calls SECTION DATABASE "MEASURE CONTENDER CALL" "MEASURE CONTENDER CALL": nanoseconds of
+# both calls, one after the other in one session, either first in turn.  What a few
+# nanoseconds make is less than what two sessions differ by.
+two_calls()
+{
+    local section=$1 database=$2 what warm='' both='' ms i=0 measure contender call
+    shift 2
+    [ $((ROUND % 2)) = 1 ] || set -- "$2" "$1"
+    for what in "$@"; do
+        read -r measure contender call <<<"$what"
+        warm+="SELECT count($call) FROM generate_series(1, 1000);"
+        both+="SELECT count($call) FROM generate_series(1, $CALLS);"
+    done
+    mapfile -t ms < <(timed "$database" "$warm" "${both%;}")
+    for what in "$@"; do
+        read -r measure contender call <<<"$what"
+        record "$section" "$measure" "$contender" 1 ns "$(calculate "${ms[i]:-nan} * 1e6 / $CALLS")"
+        i=$((i + 1))
     done
 }
 
@@ -67,7 +97,6 @@ calls_per_second()
     calculate "${tps:-nan} * $CLIENT_CALLS" 0
 }
 
-one_session() { record 1 call "$1" 1 ns "$(ns_per_call "$1")"; }
 many_sessions() { record 1 total "$1" "$SESSIONS" calls/s "$(calls_per_second "$1")"; }
 
 # ----------------------------------------- 1 with both ways to read the clock
@@ -100,13 +129,13 @@ section_clocks()
         quietly build_clock "$clock"
         contenders+=("flake@$clock" "flake@wide_$clock")
     done
-    often each_round "1 both clocks, ns" one_session_clock "${contenders[@]}"
+    often often each_round "1 both clocks, ns" one_session_clock "${contenders[@]}"
     for SESSIONS in 1 2; do
         each_round "1 both clocks, $SESSIONS at once" many_sessions_clock "${contenders[@]}"
     done
 }
 
-one_session_clock() { record clocks call "$1" 1 ns "$(ns_per_call "$1")"; }
+one_session_clock() { beside_constant clocks "$1"; }
 many_sessions_clock() { record clocks total "$1" "$SESSIONS" calls/s "$(calls_per_second "$1")"; }
 
 # ---------------------------------------------------------------- 5: latency
@@ -145,7 +174,6 @@ SQL
 
 section_other_functions()
 {
-    local CALLS=$OTHER_CALLS
     often often each_round "6 other functions, ns per id" other_function flake prefixed \
         next_ids reserve flake_wide next_ids_wide reserve_wide
     each_round "6 memory, kB" set_memory next_ids next_ids_wide
@@ -179,19 +207,9 @@ other_function()
     record 6 id "$1" 1 ns "$(calculate "${ms:-nan} * 1e6 / $CALLS" 3)"
 }
 
-# with_name CONTENDER CONTENDER: one after the other in one session, either first in turn.
-# What a name costs is less than what two sessions differ by.
-with_name()
+with_name() # CONTENDER ITS-NAMED
 {
-    local pair=("$1" "$2") warm='' both='' ms contender
-    [ $((ROUND % 2)) = 1 ] || pair=("$2" "$1")
-    for contender in "${pair[@]}"; do
-        warm+="SELECT count($(call_of "$contender")) FROM generate_series(1, 1000);"
-        both+="SELECT count($(call_of "$contender")) FROM generate_series(1, $CALLS);"
-    done
-    mapfile -t ms < <(timed "$(database_of "$1")" "$warm" "${both/%;/}")
-    record 6 id "${pair[0]}" 1 ns "$(calculate "${ms[0]:-nan} * 1e6 / $CALLS" 3)"
-    record 6 id "${pair[1]}" 1 ns "$(calculate "${ms[1]:-nan} * 1e6 / $CALLS" 3)"
+    two_calls 6 "$(database_of "$1")" "id $1 $(call_of "$1")" "id $2 $(call_of "$2")"
 }
 
 # What a session's memory grew by between a tenth of the ids and all of them: at its peak
