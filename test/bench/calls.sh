@@ -78,17 +78,6 @@ two_calls()
     done
 }
 
-# ns_per_call CONTENDER: a small statement first, so that the session has all it needs.
-ns_per_call()
-{
-    local call database ms
-    call=$(call_of "$1")
-    database=$(database_of "$1")
-    ms=$(timed "$database" "SELECT count($call) FROM generate_series(1, 1000)" \
-        "SELECT count($call) FROM generate_series(1, $CALLS)")
-    calculate "${ms:-nan} * 1e6 / $CALLS"
-}
-
 calls_per_second()
 {
     local tps
@@ -181,35 +170,26 @@ section_other_functions()
 
 other_function()
 {
-    local ms
     case $1 in
-        next_ids*)
-            ms=$(timed "$(database_of "$1")" "SELECT count(flake_next_id()) FROM generate_series(1, 1000)" \
-                "SELECT count(*) FROM (SELECT flake_next_ids($CALLS)) AS ids")
-            ;;
-        reserve*)
-            ms=$(timed "$(database_of "$1")" "SELECT count(flake_next_id()) FROM generate_series(1, 1000)" \
-                "SELECT sum((last_id - first_id) / step + 1) FROM flake_reserve($CALLS)")
-            ;;
-        flake)
-            with_name flake flake_named
-            return
-            ;;
-        flake_wide)
-            with_name flake_wide flake_named_wide
-            return
-            ;;
-        *)
-            record 6 id "$1" 1 ns "$(ns_per_call "$1")"
-            return
-            ;;
+        flake) with_name flake flake_named ;;
+        flake_wide) with_name flake_wide flake_named_wide ;;
+        prefixed) many_ids "$1" "SELECT count($(call_of "$1")) FROM generate_series(1, $CALLS)" ;;
+        next_ids*) many_ids "$1" "SELECT count(*) FROM (SELECT flake_next_ids($CALLS)) AS ids" ;;
+        reserve*) many_ids "$1" "SELECT sum((last_id - first_id) / step + 1) FROM flake_reserve($CALLS)" ;;
     esac
-    record 6 id "$1" 1 ns "$(calculate "${ms:-nan} * 1e6 / $CALLS" 3)"
 }
 
 with_name() # CONTENDER ITS-NAMED
 {
     two_calls 6 "$(database_of "$1")" "id $1 $(call_of "$1")" "id $2 $(call_of "$2")"
+}
+
+# many_ids CONTENDER STATEMENT: nanoseconds per id of a statement that makes $CALLS.
+many_ids()
+{
+    local ms
+    ms=$(timed "$(database_of "$1")" "SELECT count(flake_next_id()) FROM generate_series(1, 1000)" "$2")
+    record 6 id "$1" 1 ns "$(calculate "${ms:-nan} * 1e6 / $CALLS" 3)"
 }
 
 # What a session's memory grew by between a tenth of the ids and all of them: at its peak

@@ -115,7 +115,7 @@ each_round()
     done
 }
 
-# often COMMAND...: with three times the rounds, for what takes a second or less.
+# often COMMAND...: with three times the rounds, for what is quick or spreads much.  Twice: nine.
 often()
 {
     local ROUNDS=$((ROUNDS * 3))
