@@ -7,32 +7,40 @@
 #                              running server; ./check needs none and runs more
 #   make bench                 the benchmarks, on a throwaway server
 #   make WERROR=1              every warning is an error (what ./check does)
-#   make FLAKE_CLOCK=system   read the clock for every id (see src/counter.h)
+#   make FLAKE_CLOCK=system   read the clock for every id (see src/core/counter.h)
 #   make with_llvm=no          no bitcode for JIT inlining (done by itself where
 #                              the clang that PostgreSQL was built with is missing)
+#
+# "make -f /path/to/Makefile" builds in another directory.
+
+# As PGXS finds it, which is included too late for the lists below.
+srcdir := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
+
+# The files of a directory of the source tree, named from its top.
+files = $(patsubst $(srcdir)/%,%,$(sort $(wildcard $(srcdir)/$(1))))
 
 EXTENSION = flake
 MODULE_big = flake
 PGFILEDESC = "flake - unique 64-bit ids, ordered by time"
 
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS = $(patsubst %.c,%.o,$(call files,src/*/*.c))
 
 # The install script and, later, the upgrade scripts.
-DATA = $(sort $(wildcard flake--*.sql))
+DATA = $(call files,flake--*.sql)
 
 # Every test file stands alone, so the order of their names is as good as any.
-REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS = $(patsubst sql/%.sql,%,$(call files,sql/*.sql))
 
 # pg_isolation_regress looks for specs/ and expected/ below its input directory.
-ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test
+ISOLATION = $(patsubst test/specs/%.spec,%,$(call files,test/specs/*.spec))
+ISOLATION_OPTS = --inputdir=$(srcdir)/test
 
 TAP_TESTS = 1
-PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+PROVE_TESTS = $(wildcard $(srcdir)/test/t/*.pl)
 
 # The control file is the one place where the version stands.
-FLAKE_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" flake.control)
-PG_CPPFLAGS = -DFLAKE_VERSION=\"$(FLAKE_VERSION)\"
+FLAKE_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(srcdir)/flake.control)
+PG_CPPFLAGS = -I$(srcdir)/src -DFLAKE_VERSION=\"$(FLAKE_VERSION)\"
 
 # A developer's choice: FLAKE_CLOCK=system reads the clock for every id, also
 # where the processor's cycle counter could save most readings.
@@ -66,11 +74,15 @@ endif
 include $(PGXS)
 
 # After PGXS, which empties it: the tests' own modules.
-PROVE_FLAGS += -I test/t
+PROVE_FLAGS += -I $(srcdir)/test/t
 
 # PGXS knows no dependencies on headers; the sources are few and quick to build.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) flake.control Makefile
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(srcdir)/src/*/*.h) $(srcdir)/flake.control \
+	$(srcdir)/Makefile
+
+# Not by a rule: VPATH would find the source tree's directories.
+$(shell mkdir -p $(sort $(dir $(OBJS))))
 
 .PHONY: bench
 bench:
-	PG_CONFIG='$(PG_CONFIG)' test/bench/run
+	PG_CONFIG='$(PG_CONFIG)' $(srcdir)/test/bench/run

@@ -6,7 +6,7 @@
  */
 #include "fuzz.h"
 
-#include "encoding.h"
+#include "core/encoding.h"
 
 /* A text that was read is the id's own, but for what is read leniently. */
 static bool

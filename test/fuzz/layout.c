@@ -8,7 +8,7 @@
  */
 #include "fuzz.h"
 
-#include "layout.h"
+#include "core/layout.h"
 
 #define MIN_EPOCH_US	INT64CONST(-62135596800000000)	/* 0001-01-01 */
 #define MAX_EPOCH_US	INT64CONST(253402300799999999)	/* 9999-12-31 */

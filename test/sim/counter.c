@@ -13,7 +13,7 @@
 static uint64 pair_counter(void);
 
 #define flake_counter	pair_counter
-#include "../../src/counter.c"
+#include "../../src/core/counter.c"
 #undef flake_counter
 
 static uint64

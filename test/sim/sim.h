@@ -26,7 +26,7 @@
 
 #include "postgres.h"
 
-#include "issue.h"
+#include "core/refill.h"
 
 /* the server's own are not linked */
 #undef printf

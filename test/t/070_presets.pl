@@ -17,7 +17,7 @@ my $node_id = 3;
 my $sessions = 4;
 
 # from the source, so that a new one can't be forgotten
-my $source = slurp_file("$FindBin::RealBin/../../src/layout_preset.c");
+my $source = slurp_file("$FindBin::RealBin/../../src/core/layout_preset.c");
 my @presets = $source =~ /^\t\{"([a-z0-9_]+)",/mg;
 cmp_ok(scalar @presets, '>=', 20, scalar(@presets) . ' presets');
 

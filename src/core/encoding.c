@@ -1,0 +1,148 @@
+/*
+ * encoding.c
+ *		Ids as texts: encoding and decoding.
+ *
+ * One loop for all encodings, driven by a table.  Decoding checks the
+ * characters first, then the length, then the value, so that the error is
+ * about what a reader of the text sees first.
+ */
+#include "core/encoding.h"
+
+#define DECIMAL_DIGITS	"0123456789"
+#define UPPER_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define LOWER_LETTERS	"abcdefghijklmnopqrstuvwxyz"
+
+typedef struct Encoding
+{
+	const char *name;
+	const char *digits;			/* in the order of their values */
+	uint8		base;
+	uint8		width;			/* 0: as many as needed */
+} Encoding;
+
+/* In the order of FlakeEncoding.  base^width is always above 2^63 - 1. */
+static const Encoding encodings[FLAKE_ENCODING_COUNT] = {
+	{"digits", DECIMAL_DIGITS, 10, 0},
+	{"decimal", DECIMAL_DIGITS, 10, 19},
+	{"hex", DECIMAL_DIGITS "abcdef", 16, 16},
+	{"base32", DECIMAL_DIGITS "ABCDEFGHJKMNPQRSTVWXYZ", 32, 13},
+	{"base58", "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", 58, 11},
+	{"base62", DECIMAL_DIGITS UPPER_LETTERS LOWER_LETTERS, 62, 11},
+};
+
+const char *
+flake_encoding_name(FlakeEncoding encoding)
+{
+	return encodings[encoding].name;
+}
+
+bool
+flake_encoding_by_name(const char *name, size_t len, FlakeEncoding *encoding)
+{
+	for (int i = 0; i < FLAKE_ENCODING_COUNT; i++)
+	{
+		if (len == strlen(encodings[i].name) &&
+			memcmp(name, encodings[i].name, len) == 0)
+		{
+			*encoding = (FlakeEncoding) i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Characters of every text in an encoding; 0 if they vary. */
+int
+flake_encoding_width(FlakeEncoding encoding)
+{
+	return encodings[encoding].width;
+}
+
+/*
+ * flake_encode_id writes an id, which must not be negative, and returns the
+ * number of characters.  They are ASCII; no zero byte follows.
+ */
+int
+flake_encode_id(int64 id, FlakeEncoding encoding, char buf[FLAKE_ENCODED_MAX])
+{
+	const Encoding *e = &encodings[encoding];
+	int			width = e->width;
+
+	if (width == 0)
+		for (int64 rest = id; rest > 0 || width == 0; rest /= 10)
+			width++;
+
+	for (int i = width - 1; i >= 0; i--)
+	{
+		buf[i] = e->digits[id % e->base];
+		id /= e->base;
+	}
+	return width;
+}
+
+/* The value of a digit, or -1. */
+static int
+digit_value(const Encoding *e, FlakeEncoding encoding, char c)
+{
+	const char *place;
+
+	if (encoding == FLAKE_HEX && c >= 'A' && c <= 'F')
+		c += 'a' - 'A';
+	else if (encoding == FLAKE_BASE32)
+	{
+		if (c >= 'a' && c <= 'z')
+			c -= 'a' - 'A';
+		/* Crockford's: letters that look like digits are read as these */
+		if (c == 'I' || c == 'L')
+			c = '1';
+		else if (c == 'O')
+			c = '0';
+	}
+
+	place = memchr(e->digits, c, e->base);
+	return place == NULL ? -1 : (int) (place - e->digits);
+}
+
+/*
+ * flake_decode_id reads a text of that encoding.
+ *
+ * On failure says why, and sets *offset to the byte where the text goes wrong:
+ * the offending character, where something is missing or too much, or the end
+ * of a value that is too large.
+ */
+FlakeDecodeError
+flake_decode_id(const char *text, size_t len, FlakeEncoding encoding,
+				int64 *id, size_t *offset)
+{
+	const Encoding *e = &encodings[encoding];
+	size_t		min = e->width == 0 ? 1 : e->width;
+	size_t		max = e->width == 0 ? FLAKE_ENCODED_MAX : e->width;
+	int64		value = 0;
+
+	for (*offset = 0; *offset < len; (*offset)++)
+		if (digit_value(e, encoding, text[*offset]) < 0)
+			return FLAKE_DECODE_CHARACTER;
+
+	if (e->width == 0 && len > 1 && text[0] == '0')
+	{
+		*offset = 0;
+		return FLAKE_DECODE_LEADING_ZERO;
+	}
+
+	if (len < min || len > max)
+	{
+		*offset = Min(len, max);
+		return FLAKE_DECODE_LENGTH;
+	}
+
+	for (*offset = 0; *offset < len; (*offset)++)
+	{
+		int			digit = digit_value(e, encoding, text[*offset]);
+
+		if (value > (PG_INT64_MAX - digit) / e->base)
+			return FLAKE_DECODE_RANGE;
+		value = value * e->base + digit;
+	}
+	*id = value;
+	return FLAKE_DECODED;
+}

@@ -1,0 +1,91 @@
+/*
+ * layout_preset.c
+ *		The layouts that have a name.
+ *
+ * flake's own, then those of other software, as its source code has them; each
+ * is a text that flake_layout_parse() reads.  Where the other software lets
+ * the time use the sign bit, one time bit is left out here: ids stay positive,
+ * and ids with that bit are out of range.  Where its bits can be configured,
+ * these are its defaults.
+ */
+#include "core/layout_text.h"
+
+const LayoutPreset flake_layout_presets[] =
+{
+	/* The default: 256 servers, 64 lanes, 16,384 ids per ms and server. */
+	{"flake", "time:41 node:8 slot:6 sequence:8"},
+
+	/* 41/10/12 as the first snowflakes, with lanes taken from the counter. */
+	{"classic", "time:41 node:10 slot:5 sequence:7"},
+
+	/* Below 2^53, hence exact as a JavaScript number. */
+	{"js", "time:41 node:5 slot:2 sequence:5"},
+
+	/* 64 servers, 65,536 ids per ms and server. */
+	{"wide", "time:41 node:6 slot:6 sequence:10"},
+
+	/* As the default, but without lanes: increasing over the whole server. */
+	{"ordered", "time:41 node:8 sequence:14"},
+
+	/*
+	 * Timeshard, timeshard/generator.py.  Its epoch is 12:52:13 UTC (its
+	 * comment says 00:00:00).  Node bits 1..16, sequence 22 - node bits.
+	 */
+	{"timeshard", "time:41 node:10 sequence:12 epoch=1702385533000"},
+
+	/*
+	 * EasyFlake 0.3.1, easyflake/easyflake.py.  Time takes what is left of 64
+	 * bits; its time_scale gives ticks of 1us to 1s.
+	 */
+	{"easyflake", "time:47 node:8 sequence:8 epoch=1675859040000"},
+
+	/* Snowfall 1.0.7, snowfall/main.py.  The counter is above the node. */
+	{"snowfall", "time:40 sequence:11 node:12 epoch=1577836800000"},
+
+	/* pyflake, main.py.  No default epoch: this is that of its examples. */
+	{"pyflake", "time:41 seed:5 pid:5 sequence:12 epoch=1555301520000"},
+
+	/* Hazelcast FlakeIdGeneratorProxy.java.  The sequence is above the node. */
+	{"hazelcast", "time:41 sequence:6 node:16 epoch=1514764800000"},
+
+	/* Twitter's snowflake; its ten node bits are a data centre and a worker. */
+	{"twitter", "time:41 datacenter:5 worker:5 sequence:12 epoch=1288834974657"},
+
+	/* Discord developer documentation, "Snowflakes". */
+	{"discord", "time:41 worker:5 process:5 sequence:12 epoch=1420070400000"},
+
+	/* Instagram, "Sharding & IDs at Instagram".  The node is a shard. */
+	{"instagram", "time:40 node:13 sequence:10 epoch=1314220021721"},
+
+	/* Sonyflake v1, sonyflake.go.  The sequence is above the machine id. */
+	{"sonyflake", "time:39 sequence:8 node:16 epoch=1409529600000 tick=10ms"},
+
+	/* Sonyflake v2, v2/sonyflake.go: another default epoch. */
+	{"sonyflake2", "time:39 sequence:8 node:16 epoch=1735689600000 tick=10ms"},
+
+	/*
+	 * Mastodon, lib/mastodon/snowflake.rb.  The low bits are no counter, and
+	 * milliseconds are rounded to the nearest there.
+	 */
+	{"mastodon", "time:47 sequence:16 epoch=0"},
+
+	/* pgEdge snowflake.c since version 1.2. */
+	{"pgedge", "time:41 node:10 sequence:12 epoch=1672531200000"},
+
+	/* pgEdge before 1.2, as in the examples of its documentation. */
+	{"pgedge_old", "time:41 sequence:12 node:10 epoch=1672531200000"},
+
+	/* pgflake, pgflake.c.  Its clock runs up to 998 s ahead. */
+	{"pgflake", "time:41 node:10 sequence:12 epoch=1314220021721"},
+
+	/* tsid-creator.  Node bits 0..20, counter 22 - node bits. */
+	{"tsid", "time:41 node:10 sequence:12 epoch=1577836800000"},
+
+	/*
+	 * CockroachDB unique_rowid(), pkg/sql/sem/builtins.  It exclusive-ors the
+	 * node into the time: nodes above 32767 flip time bits.
+	 */
+	{"cockroachdb", "time:48 node:15 epoch=1420070400000 tick=10us"},
+};
+
+const int	flake_layout_preset_count = lengthof(flake_layout_presets);

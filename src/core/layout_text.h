@@ -1,0 +1,43 @@
+/*
+ * layout_text.h
+ *		The parts of a layout's text form that have files of their own.
+ *
+ * For layout_text.c alone; everybody else includes layout.h.
+ */
+#ifndef FLAKE_LAYOUT_TEXT_H
+#define FLAKE_LAYOUT_TEXT_H
+
+#include "core/slice.h"
+
+#define US_PER_MS		INT64CONST(1000)
+#define US_PER_SEC		INT64CONST(1000000)
+#define US_PER_MINUTE	(60 * US_PER_SEC)
+#define US_PER_DAY		(86400 * US_PER_SEC)
+
+/* How reading an epoch can end. */
+typedef enum EpochStatus
+{
+	EPOCH_VALID,
+	EPOCH_INVALID,
+	EPOCH_WITHOUT_OFFSET,		/* a timestamp, but of which time zone? */
+	EPOCH_OUT_OF_RANGE,
+} EpochStatus;
+
+/* 2025-01-01T00:00:00.123456Z */
+#define EPOCH_TEXT_MAX	32
+
+/* layout_epoch.c */
+extern EpochStatus flake_epoch_parse(Slice value, int64 *unix_us);
+extern void flake_epoch_format(int64 unix_us, char buf[EPOCH_TEXT_MAX]);
+
+/* layout_preset.c */
+typedef struct LayoutPreset
+{
+	const char *name;
+	const char *text;
+} LayoutPreset;
+
+extern const LayoutPreset flake_layout_presets[];
+extern const int flake_layout_preset_count;
+
+#endif							/* FLAKE_LAYOUT_TEXT_H */
