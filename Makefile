@@ -40,7 +40,7 @@ PROVE_TESTS = $(wildcard $(srcdir)/test/t/*.pl)
 
 # The control file is the one place where the version stands.
 FLAKE_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(srcdir)/flake.control)
-PG_CPPFLAGS = -I$(srcdir)/src -DFLAKE_VERSION=\"$(FLAKE_VERSION)\"
+PG_CPPFLAGS := -I$(srcdir)/src -DFLAKE_VERSION=\"$(FLAKE_VERSION)\"
 
 # A developer's choice: FLAKE_CLOCK=system reads the clock for every id, also
 # where the processor's cycle counter could save most readings.

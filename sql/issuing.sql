@@ -1,26 +1,16 @@
 --
--- Making ids: flake_next_id, flake_next_ids, flake_reserve, flake_last_id,
--- flake_prefixed.  Properties only, no id is printed.
+-- Making ids: flake_next_id, flake_next_ids, flake_reserve, flake_prefixed.
+-- Properties only, no id is printed.
 --
--- an id that a parallel worker makes is not this process's last one
-SET max_parallel_workers_per_gather = 0;
-SET client_min_messages = error;	-- the one warning about a derived node id
 CREATE EXTENSION flake;
-
--- none made yet
-\set VERBOSITY sqlstate
-SELECT flake_last_id();
-\set VERBOSITY terse
-SELECT flake_last_id();
 
 -- one id
 SELECT flake_next_id() > 0 AS positive;
 SELECT flake_next_id() < flake_next_id() AS increasing;
-SELECT flake_next_id() = flake_last_id() AS last;
-SELECT id = flake_last_id() AS last_of_default, flake_last_id('default') = id AS by_name
-FROM (SELECT flake_next_id() AS id OFFSET 0) AS s;
+SELECT flake_next_id() < flake_next_id('flake') AS same_layout;
+SELECT flake_next_id(NULL) IS NULL AS none;
 
--- its time is the clock's, to the tick
+-- its time is the clock's, to the tick; ahead of it only for a moment after a start
 SELECT created_at >= date_trunc('milliseconds', before) AS not_before,
        created_at <= clock_timestamp() + interval '1.1 s' AS not_after
 FROM (SELECT clock_timestamp() AS before, flake_next_id() AS id OFFSET 0) AS s,
@@ -35,7 +25,7 @@ FROM (SELECT flake_next_id() AS id OFFSET 0) AS s;
 CREATE TEMP TABLE taken (n serial, id bigint);
 INSERT INTO taken (id) SELECT flake_next_id() FROM generate_series(1, 50000);
 INSERT INTO taken (id) SELECT flake_next_ids(50000);
-INSERT INTO taken (id) SELECT flake_next_id('default') FROM generate_series(1, 10000);
+INSERT INTO taken (id) SELECT flake_next_id('flake') FROM generate_series(1, 10000);
 INSERT INTO taken (id) SELECT * FROM flake_next_ids(10000);
 SELECT count(*), count(DISTINCT id) FROM taken;
 SELECT count(*) AS out_of_order
@@ -45,7 +35,8 @@ FROM (SELECT id <= lag(id) OVER (ORDER BY n) AS wrong FROM taken) AS s WHERE wro
 CREATE TEMP TABLE orders (id bigint PRIMARY KEY DEFAULT flake_next_id(), n int);
 INSERT INTO orders (n) SELECT generate_series(1, 1000);
 SELECT count(*) FROM orders;
-INSERT INTO orders (n) VALUES (1001) RETURNING id = flake_last_id() AS last;
+INSERT INTO orders (n) VALUES (1001);
+SELECT n FROM orders ORDER BY id DESC LIMIT 1;
 
 -- a range of time uses the key
 INSERT INTO orders (n) SELECT generate_series(1, 20000);
@@ -55,18 +46,18 @@ WHERE id >= flake_min_id('2025-01-01 00:00+00') AND id < flake_min_id('2025-01-0
 SELECT count(*) FROM orders
 WHERE id >= flake_min_id('2025-01-01 00:00+00') AND id < flake_min_id(now() + interval '1 hour');
 
--- flake_next_ids: none, one, some, too few
+-- flake_next_ids: none, one, some
 SELECT count(*) FROM flake_next_ids(0);
 SELECT count(*) FROM flake_next_ids(1);
 SELECT count(*), count(DISTINCT id) FROM (SELECT flake_next_ids(100) AS id LIMIT 7) AS s;
-SELECT flake_next_ids(-1);
-SELECT flake_next_ids(NULL) IS NULL AS none;
-\set VERBOSITY sqlstate
-SELECT flake_next_ids(-1);
-SELECT flake_next_ids('-9223372036854775808');
-\set VERBOSITY terse
+SELECT count(*) FROM flake_next_ids(NULL);
+SELECT count(*) FROM flake_next_ids(1, NULL);
 
--- rows of two calls, and single ids between them, keep the order of taking
+-- each id has the time at which its row was asked for
+SELECT count(*) AS rows, bool_and(flake_timestamp(id) > before - interval '2 ms') AS not_stale
+FROM (SELECT clock_timestamp() AS before, flake_next_ids(5) AS id, pg_sleep(0.01)) AS s;
+
+-- ids of two calls, and single ones between them, keep the order of taking
 SELECT count(*) AS out_of_order
 FROM (SELECT a < b AND b < c AS right
       FROM (SELECT flake_next_ids(1000) AS a, flake_next_id() AS b, flake_next_ids(1000) AS c) AS s) AS t
@@ -87,46 +78,80 @@ END $$;
 SELECT id > :meanwhile AS later FROM fetched;
 COMMIT;
 
--- flake_reserve: exactly so many, in runs that stay in their tick and slot
-CREATE TEMP TABLE reserved AS SELECT * FROM flake_reserve(5000);
-SELECT sum((last_id - first_id) / step + 1) AS ids, bool_and(first_id <= last_id) AS ordered FROM reserved;
-SELECT count(*) AS runs_that_leave FROM reserved
-WHERE flake_timestamp(first_id) <> flake_timestamp(last_id)
-   OR flake_slot(first_id) <> flake_slot(last_id)
-   OR flake_node_id(first_id) <> flake_node_id(last_id);
+-- the planner knows how many rows come
+CREATE FUNCTION estimate(query text) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN plan->0->'Plan'->>'Plan Rows';
+END $$;
+SELECT estimate('SELECT flake_next_ids(50000)') AS in_the_list,
+       estimate('SELECT * FROM flake_next_ids(12345, ''ordered'')') AS in_from,
+       estimate('SELECT * FROM flake_next_ids(5 * 5)') AS computed,
+       estimate('SELECT * FROM flake_next_ids((SELECT 7))') AS not_known,
+       estimate('SELECT * FROM flake_next_ids(0)') AS none,
+       estimate('SELECT * FROM flake_next_ids(-1)') AS wrong;
+
+-- flake_reserve: one row of exactly so many ids, in one tick and slot
+CREATE TEMP TABLE reserved AS
+SELECT n, r.* FROM generate_series(1, 256) AS n, LATERAL flake_reserve(n) AS r;
+SELECT count(*) AS rows, bool_and((last_id - first_id) / step + 1 = n AND (last_id - first_id) % step = 0) AS exact,
+       bool_and(flake_timestamp(first_id) = flake_timestamp(last_id)) AS one_tick,
+       bool_and((flake_parse(first_id)).slot = (flake_parse(last_id)).slot) AS one_slot,
+       bool_and(flake_node_id(first_id) = flake_node_id(last_id)) AS one_node
+FROM reserved;
+SELECT count(*) AS out_of_order
+FROM (SELECT first_id <= lag(last_id) OVER (ORDER BY n) AS wrong FROM reserved) AS s WHERE wrong;
 SELECT count(*), count(DISTINCT id) FROM
   (SELECT generate_series(first_id, last_id, step) AS id FROM reserved UNION ALL SELECT id FROM taken) AS s;
-SELECT max(last_id) = flake_last_id() AS last FROM reserved;
 SELECT flake_next_id() > max(last_id) AS later FROM reserved;
--- one row as long as the sequence field holds it, else rows that fill it
-SELECT n, count(*) AS rows, max((last_id - first_id) / step + 1) AS longest
-FROM unnest(ARRAY[1, 50, 255, 256, 257, 512, 1000]) AS n, LATERAL flake_reserve(n) GROUP BY n ORDER BY n;
-SELECT bool_and(c = 1) AS always_one
-FROM (SELECT (SELECT count(*) FROM flake_reserve(50 + 0 * i)) AS c FROM generate_series(1, 2000) AS i) AS s;
-SELECT count(*) FROM flake_reserve(0);
-\set VERBOSITY sqlstate
-SELECT * FROM flake_reserve(-1);
-\set VERBOSITY terse
+-- as many as the sequence field holds, whatever lies above and below it
+SELECT layout, most, (r.last_id - r.first_id) / r.step + 1 AS reserved
+FROM (VALUES ('ordered', 4096), ('js', 32), ('time:41 slot:3 sequence:6 node:8', 64),
+             ('time:41 node:8 tick=100ms', 1)) AS v (layout, most),
+     LATERAL flake_reserve(most, layout::flake_layout) AS r;
+SELECT flake_reserve(NULL) IS NULL AS none;
 
 -- flake_prefixed
 SELECT flake_prefixed('ORD_') ~ '^ORD_[0-9]{18}$' AS in_front;
 SELECT flake_prefixed('-TAX-', 6) ~ '^[0-9]{6}-TAX-[0-9]{12}$' AS inside;
 SELECT flake_prefixed('!', 18) ~ '^[0-9]{18}!$' AS at_the_end;
-SELECT flake_unformat(flake_prefixed('ORD_'), 'ORD_') = flake_last_id() AS back;
-SELECT flake_unformat(flake_prefixed('X', 3, 'base32'), 'X', 3, 'base32') = flake_last_id() AS back;
-SELECT flake_prefixed(NULL) IS NULL AS none, flake_prefixed('a', NULL) IS NULL AS none;
--- a wrong one uses up no id
-SELECT flake_next_id() AS before \gset
-SELECT flake_prefixed('x', 19);
-SELECT flake_prefixed('x', -1);
-SELECT flake_prefixed('x', 0, 'roman');
-SELECT flake_last_id() = :before AS none_used_up;
-\set VERBOSITY sqlstate
-SELECT flake_prefixed('x', 19);
-SELECT flake_prefixed('x', -1);
-SELECT flake_prefixed('x', 0, 'roman');
-SELECT flake_prefixed('x', 0, 'digits', 'nobody');
+SELECT flake_prefixed('') ~ '^[0-9]{18}$' AS without;
+SELECT flake_next_id() < flake_unformat(flake_prefixed('ORD_'), 'ORD_') AS back;
+SELECT flake_next_id('wide') < flake_unformat(flake_prefixed('X', 3, 'base32', 'wide'), 'X', 3, 'base32') AS back;
+SELECT flake_prefixed(NULL) IS NULL AS none, flake_prefixed('a', NULL) IS NULL AS none,
+       flake_prefixed('a', 0, NULL) IS NULL AS none, flake_prefixed('a', layout => NULL) IS NULL AS none;
+
+-- errors
+\set SHOW_CONTEXT never
+DO $$
+DECLARE
+	call text;
+	detail text;
+BEGIN
+	FOREACH call IN ARRAY ARRAY[
+		'flake_next_ids(-1)', 'flake_next_ids(''-9223372036854775808'')',
+		'flake_reserve(0)', 'flake_reserve(-1)', 'flake_reserve(257)', 'flake_reserve(9223372036854775807)',
+		'flake_reserve(33, ''js'')', 'flake_reserve(2, ''time:41 node:8 tick=100ms'')',
+		'flake_prefixed(''x'', 19)', 'flake_prefixed(''x'', -1)', 'flake_prefixed(''x'', 0, ''roman'')']
+	LOOP
+		BEGIN
+			EXECUTE 'SELECT ' || call;
+			RAISE INFO '% succeeded', call;
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+			RAISE INFO USING MESSAGE = format('%s: %s: %s', call, SQLSTATE, SQLERRM), DETAIL = detail;
+		END;
+	END LOOP;
+END $$;
 \set VERBOSITY terse
+
+-- a position that is wrong uses up no id
+SELECT flake_prefixed('x', 0, 'digits', 'time:41 node:8 tick=100ms') IS NOT NULL AS made;
+SELECT ids_taken AS before FROM flake.layouts WHERE layout = 'time:41 node:8 tick=100ms' \gset
+SELECT flake_prefixed('x', 20, 'digits', 'time:41 node:8 tick=100ms');
+SELECT ids_taken - :before AS used_up FROM flake.layouts WHERE layout = 'time:41 node:8 tick=100ms';
 
 -- in a read-only transaction, and after a subtransaction rolled back
 BEGIN READ ONLY;
@@ -146,12 +171,42 @@ BEGIN
 	ASSERT a < b, 'an id came again after a rollback';
 END $$;
 
+-- it needs no transaction id
+BEGIN;
+SELECT count(flake_next_id()) FROM generate_series(1, 1000);
+SELECT pg_current_xact_id_if_assigned() IS NULL AS none_assigned;
+COMMIT;
+
+-- who may: everybody makes ids
+CREATE ROLE regress_flake_user;
+SET ROLE regress_flake_user;
+SELECT flake_next_id() > 0 AS made;
+SELECT flake_accept_clock();
+SELECT setval('flake.mark', 1);
+SELECT * FROM flake_check();
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION flake_accept_clock() TO regress_flake_user;
+SET ROLE regress_flake_user;
+SELECT flake_accept_clock();
+RESET ROLE;
+SELECT flake_next_id() > 0 AS goes_on;
+DROP OWNED BY regress_flake_user;
+DROP ROLE regress_flake_user;
+
+-- the server's settings are not a session's
+SET flake.node_id = '3';
+SET flake.max_clock_lead = 1;
+SET flake.max_clock_jump = 1;
+SET flake.colour = 'red';
+SHOW flake.max_clock_lead;
+SHOW flake.max_clock_jump;
+
 -- volatility, strictness and parallel safety are part of the contract
-SELECT p.proname, pg_get_function_arguments(p.oid) AS arguments, p.provolatile, p.proisstrict, p.proparallel
+SELECT p.oid::regprocedure AS function, p.provolatile, p.proisstrict, p.proparallel
 FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-WHERE p.proname IN ('flake_next_id', 'flake_next_ids', 'flake_reserve', 'flake_last_id', 'flake_prefixed', 'flake_node',
-                    'flake_accept_clock', 'flake_reset_clock')
-ORDER BY p.proname COLLATE "C", p.pronargs;
+WHERE p.proname IN ('flake_next_id', 'flake_next_ids', 'flake_reserve', 'flake_prefixed', 'flake_node',
+                    'flake_accept_clock')
+ORDER BY p.proname COLLATE "C";
 
 -- everything has a comment
 SELECT p.oid::regprocedure FROM pg_proc p
@@ -159,4 +214,6 @@ JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.de
 JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'flake'
 WHERE obj_description(p.oid, 'pg_proc') IS NULL;
 
-DROP EXTENSION flake CASCADE;
+DROP FUNCTION estimate(text);
+DROP TABLE taken, orders, fetched, reserved;
+DROP EXTENSION flake;

@@ -1,4 +1,4 @@
--- The type flake_layout: text and binary form, rules, presets, equality, and
+-- The type flake_layout: text and binary form, rules, presets, comparison, and
 -- flake_layout_info.
 CREATE EXTENSION flake;
 SET timezone = 'UTC';
@@ -23,7 +23,8 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 
 --
--- Presets: output is always the full form, and reads back as the same layout.
+-- Presets: output is the name, which reads back as the same layout.  What a name
+-- means never changes: stored ids are read by it.
 --
 CREATE TABLE preset (place int, name text, layout flake_layout);
 INSERT INTO preset
@@ -32,10 +33,20 @@ INSERT INTO preset
 		'timeshard', 'easyflake', 'snowfall', 'pyflake', 'hazelcast', 'twitter', 'discord',
 		'instagram', 'sonyflake', 'sonyflake2', 'mastodon', 'pgedge', 'pgedge_old', 'pgflake',
 		'tsid', 'cockroachdb']) WITH ORDINALITY AS t (name, place);
-SELECT name, layout FROM preset ORDER BY place;
-SELECT bool_and(layout::text::flake_layout = layout) AS reads_back,
-	bool_and(layout::text::flake_layout::text = layout::text) AS same_text
+SELECT name, (flake_layout_info(layout)).layout FROM preset ORDER BY place;
+SELECT bool_and(layout::text = name) AS prints_name
 FROM preset;
+-- however it is written, and no two names mean the same
+SELECT bool_and(i.layout::flake_layout = p.layout AND i.layout::flake_layout::text = name) AS full_form_prints_name,
+	count(DISTINCT i.layout) = count(*) AS all_differ
+FROM preset AS p, flake_layout_info(p.layout) AS i;
+SELECT text, text::flake_layout
+FROM unnest(ARRAY['time:41 node:8 slot:6 sequence:8', 'flake tick=1000us epoch=1735689600000', 'sonyflake2 epoch=2014-09-01',
+	'time:041 node:010 sequence:012 epoch=2020-01-01T01:00:00+01:00']) AS text;
+-- another name of a field, another order, another option: another layout
+SELECT text, text::flake_layout
+FROM unnest(ARRAY['time:41 server:8 slot:6 sequence:8', 'time:41 slot:6 node:8 sequence:8', 'flake epoch=2025-01-02', 'flake tick=2ms',
+	'time:40 node:8 slot:6 sequence:8', 'time:41 node:8=0 slot:6 sequence:8', 'time:40 node:8 slot:6 sequence:8 x:1']) AS text;
 
 -- A preset's options can be replaced, its fields cannot.
 SELECT 'sonyflake2 tick=1ms'::flake_layout;
@@ -57,8 +68,22 @@ SELECT 'time:1 sequence:31 node:31'::flake_layout;
 SELECT text::flake_layout::text = text || ' epoch=2025-01-01T00:00:00Z tick=1ms' AS most_and_longest
 FROM (SELECT 'time:32' || string_agg(' ' || rpad('part_' || n || '_', 31, 'x') || ':1', '' ORDER BY n)
 	FROM generate_series(1, 31) AS n) AS t (text);
--- leading zeros are no matter
+-- leading zeros do not matter
 SELECT 'time:041 node:0008'::flake_layout;
+
+--
+-- Fixed parts of the node
+--
+SELECT text, i.layout, i.bits, i.nodes, i.can_issue
+FROM unnest(ARRAY['time:40 shard:13=5 sequence:10', 'time:40 shard:13=0 sequence:10', 'time:40 shard:13=8191 sequence:10', 'time:40 shard:013=0005 sequence:10',
+	'time:41 seed:5=31 pid:5 sequence:12', 'time:41 seed:5 pid:5=31 sequence:12', 'time:41 seed:5=1 pid:5=2 sequence:12',
+	'time:31 a:31=2147483647', 'time:20 a:1=1 slot:6 b:20 sequence:8 c:1=0']) AS text, flake_layout_info(text::flake_layout) AS i;
+SELECT 'time:40 shard:13=5'::flake_layout = 'time:40 shard:13=6' AS equal, 'time:40 shard:13=0'::flake_layout = 'time:40 shard:13' AS zero_is_free;
+-- the longest text that there can be reads back
+SELECT length(text) AS length, text::flake_layout::text = text AS same
+FROM (SELECT 'time:1 slot:1 sequence:1' || string_agg(' ' || rpad('part_' || n || '_', 31, 'x') || ':1=1', '' ORDER BY n)
+	|| ' epoch=2025-01-01T00:00:00.000001Z tick=999us'
+	FROM generate_series(1, 31) AS n) AS t (text);
 
 \a
 SELECT '<' || text || '>' AS wrong, error_of(format('SELECT %L::flake_layout', text))
@@ -72,7 +97,10 @@ FROM unnest(ARRAY[
 	'time:31 sequence:32', 'time:41 time:1', 'time:41 node:8 node:8', 'time:41 slot:3 node:8 slot:3',
 	'time:41 sequence:3 sequence:3', 'time:31 a:16 b:16', 'time:63 node:1', 'time:41 node:10 sequence:13',
 	'time:41 epoch:8', 'time:41 tick:8', 'time:41 epoch=0 node:8', 'time:41 color=red', 'time:41 =',
-	'time:41 epoch=0 epoch=0', 'time:41 tick=1s tick=1s'
+	'time:41 epoch=0 epoch=0', 'time:41 tick=1s tick=1s',
+	'time:41 shard:13=', 'time:41 shard:13=x', 'time:41 shard:13=-1', 'time:41 shard:13=8192', 'time:41 shard:13=99999999999999999999',
+	'time:41 shard:13=5=6', 'time:41 shard:13=5:6', 'time:41 shard:=5', 'time:41 shard:13:5', 'time:41 shard=13', 'time:41 node:1=2',
+	'time:41=5', 'time:41 slot:6=0', 'time:41 sequence:6=0', 'time:41 shard:32=5', 'flake node:8=5', 'time:41 shard:13=5 shard:13=5'
 ]) AS text;
 \a
 
@@ -168,12 +196,40 @@ SELECT flake_layout_hash('flake') = flake_layout_hash('time:41 node:8 slot:6 seq
 	flake_layout_hash('flake') <> flake_layout_hash('classic') AS other,
 	flake_layout_hash_extended('flake', 0) <> flake_layout_hash_extended('flake', 1) AS seeded,
 	flake_layout_hash_extended('flake', 0) & 4294967295 = flake_layout_hash('flake')::bigint & 4294967295 AS low_bits;
-SELECT opcname, amvalidate(oid) FROM pg_opclass WHERE opcintype = 'flake_layout'::regtype;
+
+-- The order is that of the texts' bytes.
+SELECT bool_and((a.layout < b.layout) = (a.layout::text < b.layout::text COLLATE "C")) AS less,
+	bool_and((a.layout <= b.layout) = (a.layout::text <= b.layout::text COLLATE "C")) AS less_or_equal,
+	bool_and((a.layout >= b.layout) = (a.layout::text >= b.layout::text COLLATE "C")) AS greater_or_equal,
+	bool_and((a.layout > b.layout) = (a.layout::text > b.layout::text COLLATE "C")) AS greater,
+	bool_and((a.layout = b.layout) = (a.name = b.name)) AS equal, bool_and((a.layout <> b.layout) = (a.name <> b.name)) AS different,
+	bool_and(sign(flake_layout_cmp(a.layout, b.layout)) = (a.layout > b.layout)::int - (a.layout < b.layout)::int) AS cmp
+FROM (SELECT name, layout FROM preset UNION ALL SELECT text, text::flake_layout FROM unnest(ARRAY['time:41', 'time:41 a:1', 'flake tick=2ms']) AS text) AS a,
+	(SELECT name, layout FROM preset UNION ALL SELECT text, text::flake_layout FROM unnest(ARRAY['time:41', 'time:41 a:1', 'flake tick=2ms']) AS text) AS b;
+SELECT count(DISTINCT layout), count(*) FROM (SELECT layout FROM preset UNION ALL SELECT layout FROM preset) AS twice;
+SELECT string_agg(layout::text, ' ' ORDER BY layout DESC) AS falling FROM preset;
+CREATE TABLE uniquely (layout flake_layout UNIQUE);
+INSERT INTO uniquely SELECT layout FROM preset;
+SELECT error_of($$INSERT INTO uniquely VALUES ('time:41 node:10 slot:5 sequence:7')$$);
+SET enable_hashjoin = off;
+SET enable_nestloop = off;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM uniquely JOIN preset USING (layout);
+SELECT count(*) FROM uniquely JOIN preset USING (layout);
+RESET enable_hashjoin;
+RESET enable_nestloop;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+EXPLAIN (COSTS OFF) SELECT layout FROM uniquely WHERE layout > 'tsid' ORDER BY layout;
+SELECT layout FROM uniquely WHERE layout > 'tsid' ORDER BY layout;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+SELECT amname, opcname, amvalidate(c.oid) FROM pg_opclass AS c JOIN pg_am AS a ON a.oid = opcmethod
+WHERE opcintype = 'flake_layout'::regtype ORDER BY amname;
 
 --
 -- Binary form
 --
-SELECT convert_from(flake_layout_send('classic'), 'UTF8') = 'classic'::flake_layout::text AS is_text;
+SELECT convert_from(flake_layout_send('classic'), 'UTF8') = 'classic' AS is_text;
 \getenv builddir PG_ABS_BUILDDIR
 \set copy '\\copy (SELECT layout FROM preset) TO ''' :builddir '/results/layout.bin'' (FORMAT binary)'
 :copy
@@ -202,8 +258,8 @@ END $$;
 --
 -- What a layout can do
 --
-SELECT name, i.*
-FROM preset, flake_layout_info(layout) AS i
+SELECT name, i.bits, i.nodes, i.slots, i.ids_per_tick, i.ids_per_second, i.tick, i.first_timestamp, i.last_timestamp, i.below_2_53, i.can_issue
+FROM preset AS p, flake_layout_info(p.layout) AS i
 ORDER BY place;
 -- the ends
 \x on
@@ -217,12 +273,13 @@ SELECT * FROM flake_layout_info(NULL);
 -- the last timestamp is told as long as the type can hold it
 SELECT last_timestamp FROM flake_layout_info('time:63 tick=1us epoch=1970-01-01');
 SELECT last_timestamp FROM flake_layout_info('time:48 tick=32769us epoch=1970-01-01');
--- what a generator can use
-SELECT text, (flake_layout_info(text::flake_layout)).for_generator
+-- by what ids can be issued
+SELECT text, (flake_layout_info(text::flake_layout)).can_issue
 FROM unnest(ARRAY['time:41 node:22', 'time:40 node:23', 'time:30 a:11 b:11', 'time:30 a:11 b:12', 'time:41 slot:12',
 	'time:41 slot:13', 'time:41 slot:3 sequence:3', 'time:41 sequence:3 slot:3', 'time:41 slot:3 node:3 sequence:3',
-	'time:41 slot:3 sequence:3 node:3', 'time:41 slot:3 node:3']) AS text;
+	'time:41 slot:3 sequence:3 node:3', 'time:41 slot:3 node:3', 'time:41 tick=1s', 'time:41 tick=1001ms', 'time:30 a:11=1 b:11',
+	'time:30 a:12=1 b:11']) AS text;
 
-DROP TABLE preset, t, texts, hashed, copied;
+DROP TABLE preset, t, texts, hashed, uniquely, copied;
 DROP FUNCTION error_of;
 DROP EXTENSION flake;

@@ -20,18 +20,23 @@ DECLARE
 	words text[];
 	word text;
 	width int;
+	fixed text;
 	result text;
 BEGIN
 	-- the other fields in any order, each as wide as it may, often less
 	FOR word IN SELECT w FROM unnest(ARRAY['slot', 'sequence', 'node', 'rack', 'x', 'a_1']) AS w ORDER BY random() LOOP
 		width = least(bits, CASE WHEN word IN ('slot', 'sequence') THEN 31 ELSE node END);
+		fixed = '';
 		IF width > 0 AND random() < 0.7 THEN
 			width = random_int(1, width);
 			bits = bits - width;
 			IF word NOT IN ('slot', 'sequence') THEN
 				node = node - width;
+				IF random() < 0.3 THEN
+					fixed = '=' || random_int(0, (1::bigint << width) - 1);
+				END IF;
 			END IF;
-			words = words || format('%s:%s', word, width);
+			words = words || format('%s:%s%s', word, width, fixed);
 		END IF;
 	END LOOP;
 	result = concat_ws(' ', format('time:%s', time_bits), array_to_string(words, ' '));
@@ -72,7 +77,7 @@ CREATE FUNCTION from_ms(unix_ms bigint) RETURNS timestamptz LANGUAGE sql AS $$
 	SELECT to_timestamp(0) + unix_ms / 86400000 * interval '1 day' + unix_ms % 86400000 * interval '1 ms'
 $$;
 -- The epoch and the tick are what was asked for.
-SELECT text, layout FROM t, flake_layout_info(layout) AS i
+SELECT text, i.layout FROM t, flake_layout_info(t.layout) AS i
 WHERE i.first_timestamp <> coalesce(
 		from_ms(substring(text FROM 'epoch=(-?\d+)(?: |$)')::bigint),
 		substring(text FROM 'epoch=(\d+-\S+)')::timestamptz, '2025-01-01')
@@ -104,18 +109,36 @@ $$;
 SELECT text, id FROM id WHERE valid AND from_fields(id, layout) <> id;
 SELECT text, id FROM id, flake_fields(id, layout) AS f
 WHERE valid AND (value < 0 OR value >> least(bits, 62) > (bits = 63)::int
-	OR value <> CASE field WHEN 'time' THEN (flake_parse(id, layout)).tick WHEN 'slot' THEN flake_slot(id, layout)
-		WHEN 'sequence' THEN flake_sequence(id, layout) ELSE value END);
+	OR value <> CASE field WHEN 'time' THEN (flake_parse(id, layout)).tick WHEN 'slot' THEN (flake_parse(id, layout)).slot
+		WHEN 'sequence' THEN (flake_parse(id, layout)).sequence ELSE value END);
 SELECT text, id FROM id, LATERAL (SELECT sum(value << below::int) AS node
 	FROM (SELECT *, coalesce(sum(bits) OVER (ORDER BY place DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS below
 		FROM flake_fields(id, layout) WITH ORDINALITY AS f (field, bits, value, place)
 		WHERE field NOT IN ('time', 'slot', 'sequence')) AS p) AS n
 WHERE valid AND flake_node_id(id, layout) IS DISTINCT FROM coalesce(n.node, 0);
-SELECT text, id.id FROM id, flake_parse(id.id, layout) AS p
-WHERE valid AND (p.id, p.created_at, p.unix_ms, p.node_id, p.slot, p.sequence) IS DISTINCT FROM
-	(id.id, flake_timestamp(id.id, layout), flake_unix_ms(id.id, layout), flake_node_id(id.id, layout), flake_slot(id.id, layout),
-	flake_sequence(id.id, layout))
+SELECT text, id FROM id, flake_parse(id, layout) AS p
+WHERE valid AND (p.created_at, p.unix_ms, p.node_id) IS DISTINCT FROM
+	(flake_timestamp(id, layout), flake_unix_ms(id, layout), flake_node_id(id, layout))
 	OR valid AND p.unix_ms <> floor(extract(epoch FROM created_at) * 1000);
+
+-- Ids made for a time, a number and a node id: the fields say these, and that fixed
+-- parts have their values.
+CREATE TABLE made AS
+	SELECT text, l.layout, l.at, l.number, l.node, flake_id_at(l.at, l.number, l.node, l.layout) AS id
+	FROM (SELECT text, id.layout, flake_timestamp(id, id.layout) AS at, random_int(0, ids_per_tick - 1) AS number,
+			random_int(0, nodes - 1)::int AS node
+		FROM id, flake_layout_info(id.layout) WHERE valid AND can_issue) AS l;
+SELECT count(*) > 500 AS many FROM made;
+SELECT text, id, number FROM made, flake_parse(id, layout) AS p
+WHERE p.created_at <> at OR number <> (p.slot::bigint << coalesce(substring(text FROM 'sequence:(\d+)')::int, 0)) + p.sequence;
+SELECT text, id, node
+FROM made, LATERAL (
+	SELECT sum(value << below::int) FILTER (WHERE fixed IS NULL) AS free, bool_and(value = fixed) AS fixed_right
+	FROM (SELECT *, coalesce(sum(bits) FILTER (WHERE fixed IS NULL) OVER (ORDER BY place DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS below
+		FROM (SELECT *, substring(text FROM '\m' || field || ':\d+=(\d+)')::bigint AS fixed
+			FROM flake_fields(id, layout) WITH ORDINALITY AS f (field, bits, value, place)
+			WHERE field NOT IN ('time', 'slot', 'sequence')) AS part) AS placed) AS p
+WHERE coalesce(free, 0) <> node OR NOT fixed_right;
 
 -- The lowest and the highest id of its time bracket an id, and the next id beyond
 -- them is of another tick.
@@ -135,12 +158,16 @@ SELECT sqlstate_of(format('SELECT flake_parse(-1, %L)', layout)) AS below,
 	CASE WHEN highest < 9223372036854775807 THEN sqlstate_of(format('SELECT flake_parse(%s, %L)', highest + 1, layout)) END AS above,
 	count(*) > 0 AS some
 FROM (SELECT DISTINCT layout, highest FROM id) AS t GROUP BY 1, 2 ORDER BY 1, 2;
--- ... and of times
-SELECT sqlstate_of(format('SELECT flake_min_id(%L, %L)', first_timestamp - interval '1 us', layout)) AS before,
-	CASE WHEN last_timestamp < '290000-01-01' THEN sqlstate_of(format('SELECT flake_max_id(%L, %L)', last_timestamp + tick, layout)) END AS after,
+-- ... and of times, when an id is to be made; the bounds of a time have no end
+SELECT sqlstate_of(format('SELECT flake_id_at(%L, 0, 0, %L)', first_timestamp - interval '1 us', t.layout)) AS before,
+	CASE WHEN last_timestamp < '290000-01-01' THEN sqlstate_of(format('SELECT flake_id_at(%L, 0, 0, %L)', last_timestamp + tick, t.layout)) END AS after,
 	count(*) > 0 AS some
-FROM t, flake_layout_info(layout) GROUP BY 1, 2 ORDER BY 1, 2;
+FROM t, flake_layout_info(layout) WHERE can_issue GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT text FROM t, flake_layout_info(layout), LATERAL (SELECT (2::numeric ^ bits - 1)::bigint AS last) AS l
+WHERE flake_min_id(first_timestamp - interval '1 us', t.layout) <> 0 OR flake_max_id(first_timestamp - interval '1 us', t.layout) <> -1
+	OR last_timestamp < '290000-01-01' AND (flake_max_id(last_timestamp + tick, t.layout) <> last
+		OR flake_min_id(last_timestamp + tick, t.layout) <> least(last, 9223372036854775806) + 1);
 
-DROP TABLE t, id;
+DROP TABLE t, id, made;
 DROP FUNCTION random_int, random_layout, sqlstate_of, from_ms, from_fields;
 DROP EXTENSION flake;

@@ -45,11 +45,12 @@ CREATE FUNCTION layout_text(l layout_row, params text) RETURNS text LANGUAGE sql
 	WHERE name <> 'time' AND bits > 0
 $$;
 
--- the presets are these layouts
-SELECT layout, layout_text(l, NULL)::flake_layout = layout::flake_layout AS is_preset,
-	split_part(split_part(fields, '|', 1), ':', 2)::int - substring(layout::flake_layout::text FROM 'time:([0-9]+)')::int AS bits_less,
+-- the presets are these layouts, under these names
+SELECT l.layout, layout_text(l, NULL)::flake_layout AS preset, layout_text(l, NULL)::flake_layout::text = l.layout AS same,
+	split_part(split_part(fields, '|', 1), ':', 2)::int - substring(i.layout FROM 'time:([0-9]+)')::int AS bits_less,
 	sign_bit
-FROM layout_row AS l ORDER BY layout COLLATE "C";
+FROM layout_row AS l, flake_layout_info(layout_text(l, NULL)::flake_layout) AS i
+ORDER BY l.layout COLLATE "C";
 
 --
 -- The ids.  "inside" are those that are positive bigints.
@@ -60,7 +61,7 @@ CREATE TABLE vector AS
 		v.id BETWEEN 0 AND 9223372036854775807 AS inside,
 		v.unix_ms, v.node_id, v.sequence, coalesce(v.extra, '') AS extra
 	FROM vector_row AS v JOIN layout_row AS l USING (layout);
-SELECT software, count(*), count(DISTINCT layout::text) AS layouts, count(*) FILTER (WHERE NOT inside) AS outside
+SELECT software, count(*), count(DISTINCT layout) AS layouts, count(*) FILTER (WHERE NOT inside) AS outside
 FROM vector GROUP BY software ORDER BY software COLLATE "C";
 
 -- Read as their own software reads them: these are the rows that are not.
@@ -105,9 +106,11 @@ $$;
 SELECT count(*), bool_and(id = flake_min_id(from_ms(unix_ms), layout)
 	+ (coalesce(node_id, 0)::bigint << node_shift) + (coalesce(sequence, 0)::bigint << sequence_shift)) AS same
 FROM vector, LATERAL (SELECT
-		CASE WHEN layout::text ~ 'sequence:\d+ node:' THEN 0 ELSE coalesce(substring(layout::text FROM 'sequence:(\d+)')::int, 0) END AS node_shift,
-		CASE WHEN layout::text ~ 'sequence:\d+ node:' THEN substring(layout::text FROM 'node:(\d+)')::int ELSE 0 END AS sequence_shift) AS s
-WHERE inside AND (flake_layout_info(layout)).tick >= interval '1 ms';
+		tick >= interval '1 ms' AS whole_ms,
+		CASE WHEN i.layout ~ 'sequence:\d+ node:' THEN 0 ELSE coalesce(substring(i.layout FROM 'sequence:(\d+)')::int, 0) END AS node_shift,
+		CASE WHEN i.layout ~ 'sequence:\d+ node:' THEN substring(i.layout FROM 'node:(\d+)')::int ELSE 0 END AS sequence_shift
+	FROM flake_layout_info(vector.layout) AS i) AS s
+WHERE inside AND whole_ms;
 
 -- Ids with the sign bit, in time or before the epoch, are out of range.
 SELECT software, outcome(format('SELECT flake_parse(%s, %L)', id, layout)) AS outcome, count(*)

@@ -11,6 +11,25 @@ PG_CONFIG=${PG_CONFIG:-} PG_MAJOR='' PG_BINDIR=''
 
 say() { printf '%s\n' "$*"; }
 note() { printf '# %s\n' "$*"; }
+
+# The last line of a script that runs tests, of $passed, $failed and $skipped; the exit code
+# is 0 only if nothing failed and something passed.
+SUMMARY='^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$'
+summary()
+{
+    say "$passed passed, $failed failed$([ "${skipped:-0}" -eq 0 ] || echo ", $skipped skipped")"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+# add_summary LINE: adds the numbers of another script's last line, if it is one.
+add_summary()
+{
+    [[ $1 =~ $SUMMARY ]] || return
+    passed=$((passed + BASH_REMATCH[1]))
+    failed=$((failed + BASH_REMATCH[2]))
+    skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
+}
+
 die()
 {
     printf '%s: %s\n' "${0##*/}" "$1" >&2
@@ -144,7 +163,7 @@ have_fuzzer()
         clang -fsanitize=fuzzer,address -x c - -o /dev/null
 }
 
-# What is missing for the groups named: build tap model fuzz matrix.
+# What is missing for the groups named: build tap fuzz matrix machines assert.
 list_missing()
 {
     local group dir=/usr/lib/postgresql/$PG_MAJOR
@@ -165,7 +184,6 @@ list_missing()
                 need libipc-run-perl perl -MIPC::Run -e 1
                 need faketime have_faketime
                 ;;
-            model) need spin command -v spin ;;
             fuzz)
                 need clang command -v clang
                 need libclang-rt-dev have_fuzzer
@@ -173,6 +191,24 @@ list_missing()
             matrix)
                 need mmdebstrap command -v mmdebstrap
                 need util-linux command -v unshare
+                ;;
+            machines)
+                need gcc-aarch64-linux-gnu command -v aarch64-linux-gnu-gcc
+                need libc6-dev-arm64-cross test -e /usr/aarch64-linux-gnu/include/stdio.h
+                need gcc-s390x-linux-gnu command -v s390x-linux-gnu-gcc
+                need libc6-dev-s390x-cross test -e /usr/s390x-linux-gnu/include/stdio.h
+                need qemu-user command -v qemu-s390x
+                ;;
+            assert)
+                need make command -v make
+                need gcc command -v gcc
+                need bison command -v bison
+                need flex command -v flex
+                need pkg-config command -v pkg-config
+                need libicu-dev test -e /usr/include/unicode/ucol.h
+                need libreadline-dev test -e /usr/include/readline/readline.h
+                need zlib1g-dev test -e /usr/include/zlib.h
+                need libipc-run-perl perl -MIPC::Run -e 1
                 ;;
         esac
     done

@@ -36,7 +36,7 @@
 #include <cpuid.h>
 #endif
 
-#define NS_PER_US			1000
+
 
 /* A rate is taken over at least so long ... */
 #define MEASURE_NS			2000000
@@ -147,29 +147,29 @@ learn(uint64 count, uint64 gap, int64 ns)
 /*
  * Read the wall clock, and what the counter was just before.
  */
-FlakeReading
-flake_counter_reading(void)
+FlakeSample
+flake_counter_sample(void)
 {
-	FlakeReading reading;
+	FlakeSample sample;
 	int64		ns;
 
-	reading.count = flake_counter();
-	reading.wall_us = flake_clock_us();
+	sample.count = flake_counter();
+	sample.wall_us = flake_clock_us();
 	if (state == COUNTER_OFF)
-		return reading;
+		return sample;
 
 	if (state == COUNTER_UNKNOWN)
 	{
 		if (!counter_is_invariant())
 		{
 			turn_off("processor has no counter of a constant rate");
-			return reading;
+			return sample;
 		}
 		state = COUNTER_BEGIN;
 	}
 	ns = flake_monotonic_ns();
-	learn(reading.count, flake_counter() - reading.count, ns);
-	return reading;
+	learn(sample.count, flake_counter() - sample.count, ns);
+	return sample;
 }
 
 /*
@@ -183,7 +183,7 @@ flake_counter_span(int64 us)
 
 	if (state != COUNTER_TRUSTED)
 		return 0;
-	ns = (double) Min(us, FLAKE_COUNTER_MAX_US) * NS_PER_US * SPAN_PART -
+	ns = (double) Min(us, FLAKE_COUNTER_MAX_US) * FLAKE_NS_PER_US * SPAN_PART -
 		SPAN_MARGIN_NS;
 	return ns > 0 ? (uint64) (ns * rate) : 0;
 }

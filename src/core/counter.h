@@ -73,13 +73,13 @@ flake_counter(void)
 /*
  * A reading of the wall clock together with the counter.
  */
-typedef struct FlakeReading
+typedef struct FlakeSample
 {
 	int64		wall_us;		/* microseconds since 1970 */
 	uint64		count;			/* the counter, not after that moment */
-} FlakeReading;
+} FlakeSample;
 
-extern FlakeReading flake_counter_reading(void);
+extern FlakeSample flake_counter_sample(void);
 extern uint64 flake_counter_span(int64 us);
 extern const char *flake_counter_state(void);
 

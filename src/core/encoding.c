@@ -107,8 +107,8 @@ digit_value(const Encoding *e, FlakeEncoding encoding, char c)
  * flake_decode_id reads a text of that encoding.
  *
  * On failure says why, and sets *offset to the byte where the text goes wrong:
- * the offending character, where something is missing or too much, or the end
- * of a value that is too large.
+ * the offending character, the place where characters are missing or too many,
+ * or the end of a value that is too large.
  */
 FlakeDecodeError
 flake_decode_id(const char *text, size_t len, FlakeEncoding encoding,

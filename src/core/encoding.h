@@ -29,7 +29,7 @@ typedef enum FlakeEncoding
 typedef enum FlakeDecodeError
 {
 	FLAKE_DECODED,				/* it was not */
-	FLAKE_DECODE_CHARACTER,		/* no digit of the encoding */
+	FLAKE_DECODE_CHARACTER,		/* not a digit of the encoding */
 	FLAKE_DECODE_LENGTH,		/* too short or too long */
 	FLAKE_DECODE_LEADING_ZERO,	/* in plain digits */
 	FLAKE_DECODE_RANGE,			/* above 2^63 - 1 */

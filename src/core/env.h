@@ -1,24 +1,30 @@
 /*
- * clock.h
- *		The only reader of the system's clocks.
+ * env.h
+ *		All that the core reads of its surroundings: the system's clocks.
  *
- * Wall-clock time is microseconds since 1970-01-01T00:00:00Z, as in the rest
- * of flake; it may step in either direction at any moment and nothing here
- * hides that.  The other two clocks cannot be set by anybody: the monotonic
- * one measures waits, the boot-time one (which also counts while the machine
+ * The processor's cycle counter comes on top (counter.h).  Everything else the
+ * core is given by its callers: settings, the durable mark, shared memory.  It
+ * needs nothing of the server, and in the simulation (test/sim) the same
+ * functions read clocks that the simulation moves.
+ *
+ * Wall-clock time is microseconds since 1970-01-01T00:00:00Z, as everywhere in
+ * flake; it may step in either direction at any moment and nothing here hides
+ * that.  The other two clocks cannot be set by anybody: the monotonic one
+ * measures waits, the boot-time one (which also counts while the machine
  * sleeps) tells a wrong wall clock from a long pause.
- *
- * In the simulation (test/sim) the same functions read a clock that
- * the simulation moves.
  */
-#ifndef FLAKE_CLOCK_H
-#define FLAKE_CLOCK_H
+#ifndef FLAKE_ENV_H
+#define FLAKE_ENV_H
 
 #include "postgres.h"
 
 #include <time.h>
 
 #define FLAKE_US_PER_SECOND		INT64CONST(1000000)
+#define FLAKE_NS_PER_US			INT64CONST(1000)
+
+/* "No such time": before every time that an id can have. */
+#define FLAKE_NO_TIME			PG_INT64_MIN
 
 #ifndef FLAKE_SIMULATION
 
@@ -28,7 +34,7 @@ flake_read_clock(clockid_t clock)
 	struct timespec now;
 
 	(void) clock_gettime(clock, &now);
-	return (int64) now.tv_sec * FLAKE_US_PER_SECOND + now.tv_nsec / 1000;
+	return (int64) now.tv_sec * FLAKE_US_PER_SECOND + now.tv_nsec / FLAKE_NS_PER_US;
 }
 
 /* The wall clock, microseconds since 1970. */
@@ -52,7 +58,7 @@ flake_monotonic_ns(void)
 	struct timespec now;
 
 	(void) clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64) now.tv_sec * (FLAKE_US_PER_SECOND * 1000) + now.tv_nsec;
+	return (int64) now.tv_sec * (FLAKE_US_PER_SECOND * FLAKE_NS_PER_US) + now.tv_nsec;
 }
 
 /* Microseconds, going on while the machine is suspended where there is such. */
@@ -66,18 +72,24 @@ flake_boottime_us(void)
 #endif
 }
 
+#define FLAKE_POINT()	((void) 0)
+
 #else
 
 extern int64 flake_clock_us(void);
 extern int64 flake_monotonic_us(void);
-extern int64 flake_boottime_us(void);
 
 static inline int64
 flake_monotonic_ns(void)
 {
-	return flake_monotonic_us() * 1000;
+	return flake_monotonic_us() * FLAKE_NS_PER_US;
 }
+
+/* In the simulation another session may run at each of these points. */
+extern void flake_sim_point(void);
+
+#define FLAKE_POINT()	flake_sim_point()
 
 #endif							/* FLAKE_SIMULATION */
 
-#endif							/* FLAKE_CLOCK_H */
+#endif							/* FLAKE_ENV_H */

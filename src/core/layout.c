@@ -4,7 +4,7 @@
  *		the bits of an id.
  *
  * Pure, as layout.h says.  Every function is right for every int64: what does
- * not fit is told, and nothing overflows.  The text form of layouts is in
+ * not fit is reported, and nothing overflows.  The text form of layouts is in
  * layout_text.c.
  */
 #include "core/layout.h"
@@ -14,44 +14,43 @@
 /* libc's: the server's own pg_snprintf() would have to be linked. */
 #undef snprintf
 
-/* timestamptz counts from 2000-01-01, 10957 days after Unix time does. */
-#define PG_EPOCH_US		(10957 * INT64CONST(86400000000))
-
 /*
- * flake_layout_issuable tells whether a generator can use a layout, not
- * merely read its ids; if not, *error says why.
+ * flake_layout_issuable tells whether ids can be issued by a layout, and not
+ * merely read; if not, *error says why.
  */
 bool
 flake_layout_issuable(const FlakeLayout *layout, FlakeLayoutError *error)
 {
 	memset(error, 0, sizeof(*error));
 	if (layout->node_bits > FLAKE_MAX_ISSUE_NODE_BITS)
-		snprintf(error->message, sizeof(error->message),
-				 "a generator's layout can have at most %d node bits, not %d",
-				 FLAKE_MAX_ISSUE_NODE_BITS, layout->node_bits);
+		snprintf(error->detail, sizeof(error->detail),
+				 "It has %d node bits; a layout that issues ids has at most %d.",
+				 layout->node_bits, FLAKE_MAX_ISSUE_NODE_BITS);
 	else if (layout->slot_bits > FLAKE_MAX_ISSUE_SLOT_BITS)
-		snprintf(error->message, sizeof(error->message),
-				 "a generator's layout can have at most %d slot bits, not %d",
-				 FLAKE_MAX_ISSUE_SLOT_BITS, layout->slot_bits);
+		snprintf(error->detail, sizeof(error->detail),
+				 "It has %d slot bits; a layout that issues ids has at most %d.",
+				 layout->slot_bits, FLAKE_MAX_ISSUE_SLOT_BITS);
 	else if (layout->slot_bits > 0 && layout->seq_bits > 0 &&
 			 layout->slot_shift != layout->seq_shift + layout->seq_bits)
 	{
-		/* ids of a session that climbs to the next slot could fall, else */
-		snprintf(error->message, sizeof(error->message),
-				 "field \"slot\" must be directly above field \"sequence\" in a generator's layout");
+		/* else ids of a session that spills to the next slot could fall */
+		snprintf(error->detail, sizeof(error->detail),
+				 "In a layout that issues ids, field \"slot\" is directly above field \"sequence\".");
 	}
 	else if (layout->tick_us > FLAKE_MAX_ISSUE_TICK_US)
 	{
 		/*
 		 * Each start of the server may put ids a tick ahead of the clock, and
-		 * with them, by the mark, those of all generators of the database.
+		 * with them, by the mark, those of all layouts in the database.
 		 */
-		snprintf(error->message, sizeof(error->message),
-				 "a generator's layout can have a tick of at most %d ms",
+		snprintf(error->detail, sizeof(error->detail),
+				 "A layout that issues ids has a tick of at most %d ms.",
 				 (int) (FLAKE_MAX_ISSUE_TICK_US / 1000));
 	}
 	else
 		return true;
+	snprintf(error->message, sizeof(error->message),
+			 "layout cannot issue ids");
 	return false;
 }
 
@@ -137,16 +136,19 @@ flake_layout_tick_start(const FlakeLayout *layout, int64 tick, int64 *unix_us)
 FlakeRange
 flake_layout_tick_at_pg(const FlakeLayout *layout, int64 pg_us, int64 *tick)
 {
-	return tick_between(layout, layout->epoch_us - PG_EPOCH_US, pg_us, tick);
+	return tick_between(layout, layout->epoch_us - FLAKE_PG_EPOCH_US, pg_us, tick);
 }
 
 FlakeRange
 flake_layout_tick_start_pg(const FlakeLayout *layout, int64 tick, int64 *pg_us)
 {
-	return tick_start(layout, layout->epoch_us - PG_EPOCH_US, tick, pg_us);
+	return tick_start(layout, layout->epoch_us - FLAKE_PG_EPOCH_US, tick, pg_us);
 }
 
-/* flake_layout_node puts the parts of an id's node together. */
+/*
+ * flake_layout_node puts the parts of an id's node together, free and fixed,
+ * as they are in the id.
+ */
 int64
 flake_layout_node(const FlakeLayout *layout, int64 id)
 {
@@ -164,19 +166,20 @@ flake_layout_node(const FlakeLayout *layout, int64 id)
 }
 
 /*
- * flake_layout_node_bits_of gives an id that has this node and is 0 in all
- * other fields.  The node must fit.
+ * flake_layout_node_part gives an id of a server, 0 in all fields but the
+ * node's: its node id is spread over the free parts, the fixed ones have their
+ * values.  The node id must be at most flake_layout_max_node().
  */
 int64
-flake_layout_node_bits_of(const FlakeLayout *layout, int64 node)
+flake_layout_node_part(const FlakeLayout *layout, int64 node)
 {
-	int64		id = 0;
+	int64		id = layout->fixed_id;
 
 	for (int i = layout->nfields - 1; i >= 0; i--)
 	{
 		const FlakeField *field = &layout->fields[i];
 
-		if (field->kind == FLAKE_FIELD_NODE)
+		if (field->kind == FLAKE_FIELD_NODE && !field->fixed)
 		{
 			id |= (node & flake_mask(field->bits)) << field->shift;
 			node >>= field->bits;

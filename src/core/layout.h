@@ -2,20 +2,27 @@
  * layout.h
  *		What the bits of an id mean: the pure part of flake.
  *
- * A layout says which bits of a 63-bit id hold which field, how long a tick
- * is and when tick 0 began.  Everything here is arithmetic on its arguments:
- * no shared memory, no settings, no clock, no error reporting, no memory
- * allocation, so that the same code serves SQL functions, the issuing code,
- * the simulation and the fuzzers.
+ * Everything here is arithmetic on its arguments: no shared memory, no
+ * settings, no clock, no error reporting, no memory allocation, so that the
+ * same code serves SQL functions, the issuing code, the simulation and the
+ * fuzzers.
  *
  * Vocabulary, used everywhere in flake:
  *
- *	tick		the unit of an id's time; tick 0 begins at the layout's epoch
- *	node		the server, from flake.node_id
- *	slot		one of a server's lanes for issuing; see issue.h
+ *	layout		which bits of a 63-bit id hold which field, how long a tick is,
+ *				and when tick 0 began
+ *	field		a named run of bits: time, slot, sequence, and the parts of the
+ *				node, which are all fields of other names
+ *	epoch		when tick 0 began
+ *	tick		the unit of an id's time, counted from the epoch
+ *	node		the server: the parts put together, most significant first
+ *	part		a field of the node; either free, then the server's node id
+ *				(flake.node_id) is spread over it, or fixed by the layout
+ *	slot		which of a server's lanes an id was taken from
+ *	lane		a slot seen as a resource: sessions that take ids from different
+ *				lanes do not get in each other's way
  *	sequence	the number within one tick and slot
- *	field		a named run of bits; every field that is not time, slot or
- *				sequence is a part of the node id, most significant part first
+ *	preset		a layout that has a name
  *
  * The default layout, most significant bit first:
  *
@@ -33,22 +40,24 @@
 #include "postgres.h"
 
 #define FLAKE_ID_BITS			63	/* bit 63 would make a bigint negative */
-#define FLAKE_MAX_FIELDS		FLAKE_ID_BITS	/* a field has at least a bit */
 #define FLAKE_FIELD_NAME_MAX	31	/* bytes of a field's name */
 #define FLAKE_MAX_NODE_BITS		31	/* to read: node_id is an int */
 #define FLAKE_MAX_SEQUENCE_BITS 31	/* to read: sequence is an int */
 #define FLAKE_MAX_SLOT_BITS		31	/* to read: slot is an int */
-#define FLAKE_MAX_ISSUE_NODE_BITS 22	/* for a generator */
-#define FLAKE_MAX_ISSUE_SLOT_BITS 12	/* for a generator: 64 bytes each */
-#define FLAKE_MAX_ISSUE_TICK_US INT64CONST(1000000) /* for a generator: 1 s */
+#define FLAKE_MAX_ISSUE_NODE_BITS 22	/* to issue */
+#define FLAKE_MAX_ISSUE_SLOT_BITS 12	/* to issue: 64 bytes of memory each */
+#define FLAKE_MAX_ISSUE_TICK_US INT64CONST(1000000) /* to issue: a second */
 #define FLAKE_MAX_TICK_US		INT64CONST(86400000000)	/* a day */
 
-/* The longest text form: every field a one-bit node part, plus options. */
-#define FLAKE_LAYOUT_TEXT_MAX \
-	(FLAKE_MAX_FIELDS * (FLAKE_FIELD_NAME_MAX + 4) + 80)
+/* Time, slot, sequence, and node parts of at least a bit. */
+#define FLAKE_MAX_FIELDS		(3 + FLAKE_MAX_NODE_BITS)
 
-/* The layout that generator "default" has unless a row overrides it. */
-#define FLAKE_DEFAULT_LAYOUT_NAME "flake"
+/* No text form is longer: so many fields, each at its longest, and options. */
+#define FLAKE_LAYOUT_TEXT_MAX \
+	(FLAKE_MAX_FIELDS * (FLAKE_FIELD_NAME_MAX + sizeof(":31=2147483647 ")) + 80)
+
+/* timestamptz counts from 2000-01-01, 10957 days after Unix time does. */
+#define FLAKE_PG_EPOCH_US		(10957 * INT64CONST(86400000000))
 
 typedef enum FlakeFieldKind
 {
@@ -64,6 +73,8 @@ typedef struct FlakeField
 	FlakeFieldKind kind;
 	uint8		bits;			/* 1 .. 63 */
 	uint8		shift;			/* position of its lowest bit in the id */
+	bool		fixed;			/* only a part of the node can be */
+	int64		value;			/* of a fixed part, else 0 */
 } FlakeField;
 
 /*
@@ -76,11 +87,13 @@ typedef struct FlakeLayout
 	uint8		time_bits;
 	uint8		time_shift;		/* = number of bits below the time */
 	uint8		node_bits;		/* all parts of the node together */
+	uint8		free_node_bits; /* the parts that are not fixed */
 	uint8		slot_bits;
 	uint8		slot_shift;
 	uint8		seq_bits;
 	uint8		seq_shift;
 	uint8		nfields;
+	int64		fixed_id;		/* fixed parts at their values, else 0 */
 	FlakeField	fields[FLAKE_MAX_FIELDS];	/* most significant first */
 } FlakeLayout;
 
@@ -107,6 +120,8 @@ extern bool flake_layout_parse(const char *text, size_t len,
 							   FlakeLayout *layout, FlakeLayoutError *error);
 extern size_t flake_layout_format(const FlakeLayout *layout,
 								  char *buf, size_t size);
+extern size_t flake_layout_format_full(const FlakeLayout *layout,
+									   char *buf, size_t size);
 extern bool flake_layout_issuable(const FlakeLayout *layout,
 								  FlakeLayoutError *error);
 extern FlakeRange flake_layout_tick_at(const FlakeLayout *layout,
@@ -118,9 +133,9 @@ extern FlakeRange flake_layout_tick_at_pg(const FlakeLayout *layout,
 extern FlakeRange flake_layout_tick_start_pg(const FlakeLayout *layout,
 											 int64 tick, int64 *pg_us);
 extern int64 flake_layout_node(const FlakeLayout *layout, int64 id);
-extern int64 flake_layout_node_bits_of(const FlakeLayout *layout, int64 node);
+extern int64 flake_layout_node_part(const FlakeLayout *layout, int64 node);
 
-/* The number of values that a field of so many bits has, minus one. */
+/* The highest value of a field of that many bits. */
 static inline int64
 flake_mask(int bits)
 {
@@ -133,10 +148,18 @@ flake_layout_max_tick(const FlakeLayout *layout)
 	return flake_mask(layout->time_bits);
 }
 
+/* The highest node id that a server can have: it fills the free parts. */
 static inline int64
 flake_layout_max_node(const FlakeLayout *layout)
 {
-	return flake_mask(layout->node_bits);
+	return flake_mask(layout->free_node_bits);
+}
+
+/* The highest number of an id in its tick and node, slots included. */
+static inline int64
+flake_layout_max_number(const FlakeLayout *layout)
+{
+	return flake_mask(layout->slot_bits + layout->seq_bits);
 }
 
 /* Bits in use: an id above this mask (or below 0) is none of the layout. */
@@ -170,7 +193,9 @@ flake_layout_sequence(const FlakeLayout *layout, int64 id)
 	return (id >> layout->seq_shift) & flake_mask(layout->seq_bits);
 }
 
-/* The lowest and the highest id of a tick. */
+/*
+ * The lowest and the highest id of a tick, whatever fixed parts the layout has.
+ */
 static inline int64
 flake_layout_min_id(const FlakeLayout *layout, int64 tick)
 {

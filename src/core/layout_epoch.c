@@ -103,8 +103,7 @@ take_date(Slice *s, int64 *us)
 		day > days_in_month(year, month))
 		return false;
 
-	/* a year 0000 ends up below the lowest epoch, also with the early days
-	 * that this reckoning has no era for */
+	/* year 0000, some of whose days have no era, is below the lowest epoch */
 	*us = year == 0 ? MIN_EPOCH_US - US_PER_DAY * 366 :
 		days_from_civil(year, month, day) * US_PER_DAY;
 	return true;
@@ -184,7 +183,7 @@ read_timestamp(Slice s, int64 *us)
 	return EPOCH_VALID;
 }
 
-/* Unix milliseconds; in microseconds, clamped to what is surely no epoch. */
+/* Unix milliseconds; what is far out of range is clamped, but stays so. */
 static bool
 read_unix_ms(Slice s, int64 *us)
 {

@@ -3,11 +3,14 @@
  *		The layouts that have a name.
  *
  * flake's own, then those of other software, as its source code has them; each
- * is a text that flake_layout_parse() reads.  Where the other software lets
+ * is a text that flake_layout_parse() reads.  A preset never changes: stored
+ * ids are read by it, and columns' defaults name it.  Where the other software lets
  * the time use the sign bit, one time bit is left out here: ids stay positive,
  * and ids with that bit are out of range.  Where its bits can be configured,
  * these are its defaults.
  */
+#include "core/layout.h"
+
 #include "core/layout_text.h"
 
 const LayoutPreset flake_layout_presets[] =
@@ -64,8 +67,8 @@ const LayoutPreset flake_layout_presets[] =
 	{"sonyflake2", "time:39 sequence:8 node:16 epoch=1735689600000 tick=10ms"},
 
 	/*
-	 * Mastodon, lib/mastodon/snowflake.rb.  The low bits are no counter, and
-	 * milliseconds are rounded to the nearest there.
+	 * Mastodon, lib/mastodon/snowflake.rb.  Not exact: its low bits are no
+	 * counter, and it rounds to the nearest millisecond.
 	 */
 	{"mastodon", "time:47 sequence:16 epoch=0"},
 
@@ -82,8 +85,9 @@ const LayoutPreset flake_layout_presets[] =
 	{"tsid", "time:41 node:10 sequence:12 epoch=1577836800000"},
 
 	/*
-	 * CockroachDB unique_rowid(), pkg/sql/sem/builtins.  It exclusive-ors the
-	 * node into the time: nodes above 32767 flip time bits.
+	 * CockroachDB unique_rowid(), pkg/sql/sem/builtins.  Not exact: it
+	 * exclusive-ors the node into the time, so nodes above 32767 flip bits of
+	 * the time.
 	 */
 	{"cockroachdb", "time:48 node:15 epoch=1420070400000 tick=10us"},
 };

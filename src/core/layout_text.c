@@ -3,11 +3,14 @@
  *		The text form of layouts: parser and formatter.
  *
  * A layout's text is a list of words, separated by white space: the fields
- * from the most significant bit as name:bits, then the options epoch=... and
- * tick=...  In the place of the fields a preset's name may stand, for its
- * fields and options; options that follow it replace the preset's own.  There
- * is one canonical text per layout, which flake_layout_format() writes and
- * flake_layout_parse() reads back to the same layout.
+ * from the most significant bit as name:bits, or name:bits=value for a fixed
+ * part of the node, then the options epoch=... and tick=...  In the place of
+ * the fields a preset's name may stand, for its fields and options; options
+ * that follow it replace the preset's own.
+ *
+ * There is one canonical text per layout: the preset's name if it has one,
+ * else the full form, with both options.  flake_layout_format() writes it, and
+ * flake_layout_parse() reads it back to the same layout.
  *
  * Pure, as layout.h says.  Therefore errors are returned as texts, in
  * PostgreSQL's style; every one shows the word that is wrong.
@@ -25,7 +28,7 @@
 #define DEFAULT_EPOCH_US	(20089 * US_PER_DAY)
 #define DEFAULT_TICK_US		US_PER_MS
 
-/* So many bytes of an offending word are shown in an error message. */
+/* An error message shows at most this many bytes of an offending word. */
 #define MAX_SHOWN		48
 
 typedef struct Parser
@@ -38,7 +41,7 @@ typedef struct Parser
 	char		shown[MAX_SHOWN + 4];	/* a word for an error message */
 } Parser;
 
-/* snprintf() at the end of what is there; counts on beyond the buffer. */
+/* snprintf() at the end of the text; *len also counts what does not fit. */
 static void pg_attribute_printf(4, 5)
 append(char *buf, size_t size, size_t *len, const char *format,...)
 {
@@ -92,8 +95,10 @@ show(Parser *p, Slice word)
 
 	if (len > MAX_SHOWN)
 	{
-		/* never cut a multi-byte character: in every server encoding, all its
-		 * bytes have the high bit set */
+		/*
+		 * Never cut a multi-byte character: in every server encoding, all its
+		 * bytes have the high bit set.
+		 */
 		len = MAX_SHOWN;
 		while (len > 0 && IS_HIGHBIT_SET(word.text[len - 1]))
 			len--;
@@ -163,7 +168,7 @@ parse_option(Parser *p, Slice word, Slice name, Slice value)
 	{
 		refuse(p->error, "unrecognized option \"%s\" in layout", show(p, name));
 		add_detail(p->error, "Options are \"epoch\" and \"tick\".");
-		add_hint(p->error, "A field is written as name:bits.");
+		add_hint(p->error, "A field is written as name:bits, a fixed part of the node as name:bits=value.");
 		return false;
 	}
 	if (p->layout->nfields == 0)
@@ -232,7 +237,7 @@ parse_bits(Parser *p, Slice word, const FlakeField *field, Slice digits,
 	return false;
 }
 
-/* Do the bits of all fields so far, with these more, fit into an id? */
+/* Do the bits of all fields so far and of this one fit into an id? */
 static bool
 check_sum(Parser *p, Slice word, FlakeFieldKind kind, int bits)
 {
@@ -263,10 +268,44 @@ check_sum(Parser *p, Slice word, FlakeFieldKind kind, int bits)
 	return true;
 }
 
+/* The value of a fixed part; the field's bits are known. */
 static bool
-parse_field(Parser *p, Slice word, Slice name, Slice digits)
+parse_value(Parser *p, Slice word, FlakeField *field, Slice digits)
+{
+	int64		number = number_of(digits);
+
+	if (field->kind != FLAKE_FIELD_NODE)
+	{
+		refuse(p->error, "field \"%s\" cannot be fixed in layout: \"%s\"",
+			   field->name, show(p, word));
+		add_detail(p->error, "Only a part of the node can have a fixed value.");
+		return false;
+	}
+	if (digits.len == 0 || count_digits(digits) != digits.len)
+		refuse(p->error, "invalid fixed value in layout: \"%s\"",
+			   show(p, word));
+	else if (number > flake_mask(field->bits))
+		refuse(p->error, "fixed value out of range in layout: \"%s\"",
+			   show(p, word));
+	else
+	{
+		field->fixed = true;
+		field->value = number;
+		return true;
+	}
+	add_detail(p->error, "Field \"%s\" can have the values 0 to %lld.",
+			   field->name, (long long) flake_mask(field->bits));
+	return false;
+}
+
+/* "rest" is what follows the colon: bits, or bits=value. */
+static bool
+parse_field(Parser *p, Slice word, Slice name, Slice rest)
 {
 	FlakeField	field = {0};
+	size_t		at = find_separator(rest);
+	bool		fixed = at < rest.len && rest.text[at] == '=';
+	Slice		digits = fixed ? head(rest, at) : rest;
 	int			bits;
 
 	if (p->fields_done)
@@ -289,6 +328,8 @@ parse_field(Parser *p, Slice word, Slice name, Slice digits)
 		return false;
 
 	field.bits = bits;
+	if (fixed && !parse_value(p, word, &field, tail(rest, at + 1)))
+		return false;
 	p->layout->fields[p->layout->nfields++] = field;
 	return true;
 }
@@ -301,18 +342,18 @@ parse_words(Parser *p, Slice rest)
 
 	while (next_word(&rest, &word))
 	{
-		size_t		mark = mark_of(word);
-		Slice		name = head(word, mark);
+		size_t		at = find_separator(word);
+		Slice		name = head(word, at);
 
-		if (mark == word.len)
+		if (at == word.len)
 		{
 			refuse(p->error, "unrecognized word in layout: \"%s\"", show(p, word));
 			add_hint(p->error, "A field is written as name:bits, an option as name=value.");
 			return false;
 		}
-		if (word.text[mark] == ':' ?
-			!parse_field(p, word, name, tail(word, mark + 1)) :
-			!parse_option(p, word, name, tail(word, mark + 1)))
+		if (word.text[at] == ':' ?
+			!parse_field(p, word, name, tail(word, at + 1)) :
+			!parse_option(p, word, name, tail(word, at + 1)))
 			return false;
 	}
 	return true;
@@ -375,6 +416,9 @@ place_fields(FlakeLayout *layout)
 				break;
 			case FLAKE_FIELD_NODE:
 				layout->node_bits += field->bits;
+				if (!field->fixed)
+					layout->free_node_bits += field->bits;
+				layout->fixed_id |= field->value << shift;
 				break;
 			case FLAKE_FIELD_SLOT:
 				layout->slot_bits = field->bits;
@@ -415,7 +459,7 @@ flake_layout_parse(const char *text, size_t len,
 		add_hint(error, "A layout is a preset such as \"flake\", or a list of fields such as \"time:41 node:8 slot:6 sequence:8\".");
 		return false;
 	}
-	if (mark_of(first) < first.len)
+	if (find_separator(first) < first.len)
 		rest = whole;
 	else if (!parse_preset(&p, first))
 		return false;
@@ -424,6 +468,43 @@ flake_layout_parse(const char *text, size_t len,
 		return false;
 	place_fields(layout);
 	return true;
+}
+
+/* Do two layouts mean the same, the names of their fields included? */
+static bool
+same_layout(const FlakeLayout *a, const FlakeLayout *b)
+{
+	if (a->epoch_us != b->epoch_us || a->tick_us != b->tick_us ||
+		a->nfields != b->nfields)
+		return false;
+	for (int i = 0; i < a->nfields; i++)
+	{
+		const FlakeField *x = &a->fields[i];
+		const FlakeField *y = &b->fields[i];
+
+		if (strcmp(x->name, y->name) != 0 || x->bits != y->bits ||
+			x->fixed != y->fixed || x->value != y->value)
+			return false;
+	}
+	return true;
+}
+
+/* The name of a layout that is a preset, else NULL. */
+static const char *
+preset_name(const FlakeLayout *layout)
+{
+	for (int i = 0; i < flake_layout_preset_count; i++)
+	{
+		const LayoutPreset *preset = &flake_layout_presets[i];
+		FlakeLayout candidate;
+		FlakeLayoutError error;
+
+		if (flake_layout_parse(preset->text, strlen(preset->text),
+							   &candidate, &error) &&
+			same_layout(layout, &candidate))
+			return preset->name;
+	}
+	return NULL;
 }
 
 /*
@@ -435,6 +516,22 @@ flake_layout_parse(const char *text, size_t len,
 size_t
 flake_layout_format(const FlakeLayout *layout, char *buf, size_t size)
 {
+	const char *name = preset_name(layout);
+	size_t		len = 0;
+
+	if (name == NULL)
+		return flake_layout_format_full(layout, buf, size);
+	append(buf, size, &len, "%s", name);
+	return len;
+}
+
+/*
+ * flake_layout_format_full writes the full form, also of a preset; in the same
+ * way as flake_layout_format().
+ */
+size_t
+flake_layout_format_full(const FlakeLayout *layout, char *buf, size_t size)
+{
 	static const struct
 	{
 		int64		us;
@@ -445,8 +542,14 @@ flake_layout_format(const FlakeLayout *layout, char *buf, size_t size)
 	char		epoch[EPOCH_TEXT_MAX];
 
 	for (int i = 0; i < layout->nfields; i++)
-		append(buf, size, &len, "%s:%d ",
-			   layout->fields[i].name, layout->fields[i].bits);
+	{
+		const FlakeField *field = &layout->fields[i];
+
+		append(buf, size, &len, "%s:%d", field->name, field->bits);
+		if (field->fixed)
+			append(buf, size, &len, "=%lld", (long long) field->value);
+		append(buf, size, &len, " ");
+	}
 
 	flake_epoch_format(layout->epoch_us, epoch);
 	while (layout->tick_us % units[unit].us != 0)

@@ -2,11 +2,12 @@
  * layout_text.h
  *		The parts of a layout's text form that have files of their own.
  *
- * For layout_text.c alone; everybody else includes layout.h.
+ * Private to the layout_*.c files; everybody else includes layout.h.
  */
 #ifndef FLAKE_LAYOUT_TEXT_H
 #define FLAKE_LAYOUT_TEXT_H
 
+#include "core/layout.h"
 #include "core/slice.h"
 
 #define US_PER_MS		INT64CONST(1000)

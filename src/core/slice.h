@@ -3,7 +3,7 @@
  *		Pieces of a text that is being read.
  *
  * A slice is not zero-terminated; the functions take it apart without copying.
- * Pure, like everything that layout.h speaks of.
+ * Pure, as layout.h says.
  */
 #ifndef FLAKE_SLICE_H
 #define FLAKE_SLICE_H
@@ -75,7 +75,7 @@ next_word(Slice *rest, Slice *word)
 
 /* The place of the first ':' or '=', else the word's length. */
 static inline size_t
-mark_of(Slice word)
+find_separator(Slice word)
 {
 	size_t		n = 0;
 
@@ -94,7 +94,7 @@ count_digits(Slice s)
 	return n;
 }
 
-/* The number that digits write, or PG_INT64_MAX if it is larger. */
+/* The number that the digits write, or PG_INT64_MAX if it is larger. */
 static inline int64
 number_of(Slice digits)
 {

@@ -1,246 +1,214 @@
 /*
- * session.c
+ * backend.c
  *		This backend's sessions: one per layout that it makes ids of.
  *
- * This is where the issuing algorithm (issue.c) meets the server: a session
- * is bound to its layout's slots in shared memory and to the node id, and
- * what the algorithm refuses becomes an error here.  Sessions are private to
- * the backend and live as long as it does; there is one per layout, however
- * many generators use it, so that ids of one layout increase within the
+ * This is where the issuing algorithm (src/core/refill.c) meets the server: a
+ * session is bound to its layout's slots in shared memory and to the node id,
+ * what the algorithm asks for is done here, and what it refuses becomes an
+ * error.  Sessions are private to the backend and live as long as it does;
+ * there is one per layout, so that ids of one layout increase within the
  * backend.
  */
 #include "postgres.h"
 
+#include <limits.h>
+
+#include "access/parallel.h"
 #include "access/xlog.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
-#include "server/relation.h"
-#include "server/compat.h"
-#include "server/node.h"
+#include "core/refill.h"
 #include "server/backend.h"
+#include "server/compat.h"
+#include "server/durable.h"
+#include "server/log.h"
+#include "server/node.h"
+#include "server/relation.h"
 #include "server/settings.h"
 #include "server/shmem.h"
-#include "server/log.h"
 
-/* A longer sleep leaves the processor by the latch, which has no less. */
+/* The shortest sleep that a latch can time. */
 #define LATCH_WAIT_US 1000
+
+/* The canonical text of a layout. */
+typedef struct LayoutText
+{
+	const char *text;
+	size_t		length;
+} LayoutText;
 
 typedef struct SessionEntry
 {
 	FlakeSession session;		/* must be first */
-	FlakeLayout layout;
-	FlakeGeometry geometry;
 	uint64		node_version;	/* for which the node id was looked up */
-	struct SessionEntry *next;
+	LayoutText	text;
 } SessionEntry;
 
-static SessionEntry *sessions = NULL;
-
-/* Raised when the node id may have become another one. */
-static uint64 node_version = 1;
-
-void
-flake_sessions_forget_ranges(void)
+/*
+ * Sessions by the text of their layouts: layouts with fixed parts can be
+ * thousands.
+ */
+typedef struct SessionByText
 {
-	for (SessionEntry *entry = sessions; entry != NULL; entry = entry->next)
-		flake_session_forget_range(&entry->session);
-}
-
-/* The setting has changed, or what a node id is derived from. */
-void
-flake_node_changed(void)
-{
-	node_version++;
-	flake_sessions_forget_ranges();
-}
-
-static SessionEntry *
-make_session(const FlakeLayout *layout, const FlakeGeometry *geometry)
-{
-	int64		node = flake_node_for_issuing(layout);
-	uint64		generation = flake_generation();
-	FlakeSlots *slots = flake_shmem_slots(geometry);
+	LayoutText	text;			/* key; must be first */
 	SessionEntry *entry;
+} SessionByText;
 
-	/* the range, which is what the common path uses, on one cache line */
-	entry = (SessionEntry *)
-		TYPEALIGN(FLAKE_CACHE_LINE,
-				  MemoryContextAllocZero(TopMemoryContext,
-										 sizeof(SessionEntry) + FLAKE_CACHE_LINE));
-	entry->layout = *layout;
-	entry->geometry = *geometry;
-	entry->node_version = node_version;
-	flake_watch_node(node);
-	flake_session_init(&entry->session, &entry->layout, slots, generation,
-					   flake_process_number(), node);
-	entry->next = sessions;
-	sessions = entry;
-	return entry;
-}
+static HTAB *sessions_by_text = NULL;
+
+/* The one that was asked for last. */
+static SessionEntry *last_entry = NULL;
 
 /*
- * Error on a standby, where ids can't be made; its text is nextval()'s.
+ * Error where ids can't be made: on a standby, with nextval()'s text, and in a
+ * parallel worker, where only a wrapper can bring a call of our functions.
  */
 void
-flake_refuse_on_standby(const char *function)
+flake_backend_refuse(const char *function)
 {
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				errmsg("cannot execute %s in a read-only transaction", function),
 				errdetail("This server is a standby in recovery; ids are made on its primary."));
+	if (IsParallelWorker())
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				errmsg("cannot execute %s in a parallel worker", function),
+				errhint("Mark the function that calls it PARALLEL RESTRICTED."));
+}
+
+static bool
+is_text(const LayoutText *a, const LayoutText *b)
+{
+	return a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
+}
+
+static uint32
+hash_text(const void *key, Size size)
+{
+	const LayoutText *text = key;
+
+	return hash_bytes((const unsigned char *) text->text, (int) text->length);
+}
+
+static int
+match_text(const void *a, const void *b, Size size)
+{
+	return is_text(a, b) ? 0 : 1;
 }
 
 /*
- * This backend's session of a layout.  Error if the node id does not fit or
- * can't be derived, or if there are too many layouts.  Not for a standby.
+ * This backend's session of the layout whose canonical text that is; NULL if
+ * there is none yet.
  */
 FlakeSession *
-flake_session_for(const FlakeLayout *layout)
+flake_backend_session(const char *text, size_t length)
 {
-	FlakeGeometry geometry;
+	LayoutText	key = {.text = text,.length = length};
+	SessionByText *found;
 
-	flake_layout_geometry(layout, &geometry);
-	for (SessionEntry *entry = sessions; entry != NULL; entry = entry->next)
-	{
-		if (memcmp(&entry->geometry, &geometry, sizeof(geometry)) == 0)
-			return &entry->session;
-	}
-	return &make_session(layout, &geometry)->session;
+	if (last_entry != NULL && is_text(&last_entry->text, &key))
+		return &last_entry->session;
+	if (sessions_by_text == NULL)
+		return NULL;
+	found = hash_search(sessions_by_text, &key, HASH_FIND, NULL);
+	if (found == NULL)
+		return NULL;
+	last_entry = found->entry;
+	return &last_entry->session;
 }
 
-static const char *
-seconds_text(int64 us)
+/* A copy for ever, without the fields that the layout does not have. */
+static FlakeLayout *
+copy_layout(const FlakeLayout *layout)
 {
-	return psprintf("%.3f", (double) us / FLAKE_US_PER_SECOND);
+	Size		size = offsetof(FlakeLayout, fields) +
+		layout->nfields * sizeof(FlakeField);
+
+	return memcpy(MemoryContextAlloc(TopMemoryContext, size), layout, size);
 }
 
-static void
-raise_refusal(const FlakeSession *session, FlakeVerdict verdict,
-			  const FlakeRefusal *refusal)
+/*
+ * Makes it.  The layout must be one that can issue ids.  Errors: as
+ * flake_backend_refuse(); the extension is of another version; the node id does
+ * not fit or can't be derived; there are too many layouts.
+ */
+FlakeSession *
+flake_backend_new_session(const FlakeLayout *layout, const char *text,
+						  const char *function)
 {
-	const FlakeLayout *layout = session->layout;
+	SessionEntry *entry;
+	FlakeSlots *slots;
+	FlakeMark  *mark;
+	uint64		version = flake_node_version;
+	int64		node;
 
-	switch (verdict)
+	flake_backend_refuse(function);
+	flake_check_version();
+	node = flake_node_for_issuing(layout);
+	slots = flake_shmem_slots(layout, text, node);
+	mark = flake_durable_mark();
+	flake_log_node(layout, node);
+
+	if (sessions_by_text == NULL)
 	{
-		case FLAKE_GRANTED:
-		case FLAKE_SLOTS_REPLACED:
-			break;
-		case FLAKE_CLOCK_BEFORE_EPOCH:
-			ereport(ERROR,
-					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("clock is before the epoch of the layout"),
-					errdetail("It shows %s, %s seconds too early.",
-							  flake_time_text(refusal->now_us),
-							  seconds_text(layout->epoch_us - refusal->now_us)),
-					errhint("Set the clock right."));
-			break;
-		case FLAKE_PAST_LAST_TICK:
-			ereport(ERROR,
-					errcode(ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED),
-					errmsg("time is past the last tick of the layout"),
-					errdetail("The layout has %d bits of time.  The clock shows %s.",
-							  layout->time_bits,
-							  flake_time_text(refusal->now_us)),
-					errhint("If the clock is right, use a layout with a later epoch or more bits of time; if it was wrong before, see flake_reset_clock()."));
-			break;
-		case FLAKE_CLOCK_BEHIND:
-			ereport(ERROR,
-					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("clock is %s seconds behind the ids already made",
-						   seconds_text(refusal->behind_us)),
-					errdetail("It shows %s.  Ids may be ahead of it by %s seconds.",
-							  flake_time_text(refusal->now_us),
-							  seconds_text(refusal->allowed_us)),
-					errhint("Set the clock right or wait for it, raise \"flake.max_clock_lead\", or, if it was wrong before, see flake_reset_clock()."));
-			break;
+		HASHCTL		control = {
+			.keysize = sizeof(LayoutText),
+			.entrysize = sizeof(SessionByText),
+			.hash = hash_text,
+			.match = match_text,
+			.hcxt = TopMemoryContext,
+		};
+
+		sessions_by_text = hash_create("flake sessions", 16, &control,
+									   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
+									   HASH_CONTEXT);
 	}
+
+	/* the range, which is what the common path uses, on one cache line */
+	entry = (SessionEntry *)
+		TYPEALIGN(FLAKE_CACHE_LINE,
+				  MemoryContextAllocZero(TopMemoryContext,
+										 sizeof(SessionEntry) + FLAKE_CACHE_LINE));
+	entry->text.text = MemoryContextStrdup(TopMemoryContext, text);
+	entry->text.length = strlen(text);
+	entry->node_version = version;
+	flake_session_init(&entry->session, copy_layout(layout), slots, mark, node,
+					   flake_process_number());
+	((SessionByText *) hash_search(sessions_by_text, &entry->text, HASH_ENTER,
+								   NULL))->entry = entry;
+	flake_sessions_add(&entry->session);
+	return &entry->session;
 }
 
 /* What has to be seen to before a session asks for a range. */
 static void
 prepare(SessionEntry *entry, const char *function)
 {
-	uint64		generation = flake_generation();
-
-	flake_refuse_on_standby(function);
+	flake_backend_refuse(function);
 	flake_check_settings();
-	if (entry->node_version != node_version)
+	/* a statement that locks no relation would not notice changes by itself */
+	AcceptInvalidationMessages();
+	if (entry->node_version != flake_node_version)
 	{
-		uint64		version = node_version;
-		int64		node = flake_node_for_issuing(&entry->layout);
+		const FlakeLayout *layout = entry->session.layout;
+		uint64		version = flake_node_version;
+		int64		node = flake_node_for_issuing(layout);
+		FlakeSlots *slots = flake_shmem_slots(layout, entry->text.text, node);
 
-		flake_watch_node(node);
-		flake_session_set_node(&entry->session, node);
+		if (slots != entry->session.slots)
+			flake_session_bind(&entry->session, slots, node);
+		flake_log_node(layout, node);
 		entry->node_version = version;
 	}
-	if (entry->session.generation != generation)
-		flake_session_bind(&entry->session, flake_shmem_slots(&entry->geometry),
-						   generation);
-	flake_watch_clock();
-}
-
-/*
- * Has the session take a new range: one of exactly "need" ids if "whole", else
- * of one or more.  "function" is named in the error on a standby.
- */
-static void
-grant(FlakeSession *session, int64 need, bool whole, const char *function)
-{
-	FlakeVerdict verdict;
-	FlakeRefusal refusal;
-
-	do
-	{
-		prepare((SessionEntry *) session, function);
-		verdict = whole ? flake_session_refill_whole(session, need, &refusal) :
-			flake_session_refill(session, need, &refusal);
-	} while (verdict == FLAKE_SLOTS_REPLACED);
-	raise_refusal(session, verdict, &refusal);
-}
-
-/*
- * Give the session a new range, of at least one id.  "need" is how many the
- * caller is going to want; "function" is named in the error on a standby.
- */
-void
-flake_session_grant(FlakeSession *session, int64 need, const char *function)
-{
-	grant(session, need, false, function);
-}
-
-/*
- * Take ids that follow each other, a step apart: "most" of them, or as many as
- * one tick and slot have if that is less.  Returns how many.
- */
-int64
-flake_session_take_run(FlakeSession *session, int64 most, const char *function,
-					   int64 *first_id)
-{
-	int64		count = Min(most, flake_session_field(session));
-
-	if (flake_session_left(session) < count || !flake_session_ready(session))
-		grant(session, count, true, function);
-	*first_id = (int64) session->next_id;
-	session->next_id += (uint64) count * session->step;
-	return count;
-}
-
-/* What issue.c asks of the server. */
-
-uint64
-flake_generation(void)
-{
-	return pg_atomic_read_u64(&flake_shmem()->generation);
-}
-
-int64
-flake_allowed_lead_us(void)
-{
-	return (int64) flake_setting_max_clock_lead * 1000;
+	flake_log_clock();
 }
 
 /*
@@ -248,8 +216,8 @@ flake_allowed_lead_us(void)
  * a latch can measure; a cancelled query or a terminated backend leaves
  * within one.
  */
-void
-flake_wait_us(int64 us)
+static void
+wait_us(int64 us)
 {
 	static uint32 event = 0;
 
@@ -261,7 +229,7 @@ flake_wait_us(int64 us)
 	{
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(us / 1000, 60 * 1000), event);
+						 us / 1000, event);
 		ResetLatch(MyLatch);
 	}
 	else if (us > 0)
@@ -271,4 +239,212 @@ flake_wait_us(int64 us)
 		pgstat_report_wait_end();
 	}
 	CHECK_FOR_INTERRUPTS();
+}
+
+/*----------
+ * Refusals
+ *----------
+ */
+
+/*
+ * The part of a hint that names the flake.max_clock_lead that would allow such a
+ * lead; empty if none would.
+ */
+static const char *
+raise_lead_text(int64 us)
+{
+	int64		seconds = (us - 1) / FLAKE_US_PER_SECOND + 1;
+
+	return seconds > INT_MAX / 1000 ? "" :
+		psprintf("; or raise \"%s\" to %d s, and ids go on ahead of the clock",
+				 FLAKE_MAX_CLOCK_LEAD, (int) seconds);
+}
+
+static void
+raise_mark_ahead(int64 mark_us, int64 now_us, int64 allowed_us)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("durable mark is %s seconds ahead of the clock",
+				   flake_seconds_text(mark_us - now_us)),
+			errdetail("The clock shows %s.  Ids of this database start after %s, and may be ahead of the clock by %s seconds.",
+					  flake_time_text(now_us), flake_time_text(mark_us),
+					  flake_seconds_text(allowed_us)),
+			errhint("If the clock is wrong, set it right.  If somebody has set sequence \"flake.mark\" ahead, set it back.  Otherwise wait until %s%s.",
+					flake_time_text(mark_us - allowed_us),
+					raise_lead_text(mark_us - now_us + FLAKE_US_PER_SECOND)));
+}
+
+static void
+raise_clock_jumped(const FlakeMarkOutcome *outcome)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("clock jumped forward by %s seconds",
+				   flake_seconds_text(outcome->jump_us)),
+			errdetail("It shows %s.  \"flake.max_clock_jump\" allows a jump of %d seconds.",
+					  flake_time_text(outcome->wall_us),
+					  flake_setting_max_clock_jump),
+			errhint("If the clock is right now, run flake_accept_clock(); otherwise set it right."));
+}
+
+static void
+raise_refusal(const FlakeSession *session, FlakeAnswer answer,
+			  const FlakeRefill *refill)
+{
+	const FlakeLayout *layout = session->layout;
+	int64		now_us = refill->now.wall_us;
+	int64		end_us;
+
+	switch (answer)
+	{
+		case FLAKE_CLOCK_BEFORE_EPOCH:
+			ereport(ERROR,
+					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("clock is before the epoch of the layout"),
+					errdetail("It shows %s.  Ids of the layout can be made from %s on.",
+							  flake_time_text(now_us),
+							  flake_time_text(Max(layout->epoch_us, 0))),
+					errhint("Set the clock right."));
+			break;
+		case FLAKE_PAST_LAST_TICK:
+			if (flake_layout_tick_start(layout, flake_layout_max_tick(layout),
+										&end_us) != FLAKE_IN_RANGE ||
+				end_us > FLAKE_MARK_MAX_US - layout->tick_us)
+				end_us = FLAKE_MARK_MAX_US;
+			else
+				end_us += layout->tick_us;
+			ereport(ERROR,
+					errcode(ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED),
+					errmsg("time is past the last tick of the layout"),
+					errdetail("The layout's %d bits of time end at %s.  The clock shows %s.",
+							  layout->time_bits,
+							  flake_time_text(end_us),
+							  flake_time_text(now_us)),
+					errhint("Use a layout with a later epoch or more bits of time."));
+			break;
+		case FLAKE_CLOCK_BEHIND:
+			ereport(ERROR,
+					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("clock is %s seconds behind the ids already made",
+						   flake_seconds_text(refill->behind_us)),
+					errdetail("It shows %s.  Ids may be ahead of it by %s seconds.",
+							  flake_time_text(now_us),
+							  flake_seconds_text(refill->lead_us)),
+					errhint("If the clock is wrong, set it right.  If it is right and was ahead before, wait until %s%s%s.",
+							flake_time_text(now_us + refill->behind_us - refill->lead_us),
+							raise_lead_text(refill->behind_us),
+							layout->free_node_bits == 0 ? "" :
+							"; or change \"flake.node_id\" to a number that was never used, and ids have the true time"));
+			break;
+		case FLAKE_MARK_AHEAD:
+			raise_mark_ahead(flake_mark_start_us(session->mark), now_us,
+							 refill->lead_us);
+			break;
+		case FLAKE_GRANTED:
+		case FLAKE_LOOK_AT_MARK:
+		case FLAKE_MOVE_MARK:
+		case FLAKE_MOVE_MARK_EARLY:
+		case FLAKE_WAIT:
+			Assert(false);		/* no refusals */
+			break;
+	}
+}
+
+/* The mark has been looked at or moved: which relation is meant, or an error. */
+static uint64
+mark_relation(FlakeMarkOutcome outcome, int64 lead_us)
+{
+	switch (outcome.verdict)
+	{
+		case FLAKE_MARK_TOO_FAR:
+			raise_mark_ahead(outcome.page_us, outcome.wall_us, lead_us);
+			break;
+		case FLAKE_MARK_CLOCK_JUMPED:
+			raise_clock_jumped(&outcome);
+			break;
+		case FLAKE_MARK_KEEP:
+		case FLAKE_MARK_WRITE:
+		case FLAKE_MARK_NOT_WORTH_IT:
+			break;
+	}
+	return outcome.relation;
+}
+
+/*
+ * See that the mark is this database's as it stands on disk now.  Where that is
+ * refused, what the session has left is, too.
+ */
+static uint64
+look_at_mark(FlakeSession *session, int64 lead_us)
+{
+	FlakeMarkNeed nothing = {
+		.until_us = FLAKE_NO_TIME,
+		.tick_us = session->layout->tick_us,
+		.lead_us = lead_us,
+	};
+	FlakeMarkOutcome outcome = flake_durable_look(&nothing);
+
+	if (outcome.verdict == FLAKE_MARK_TOO_FAR)
+		flake_session_forget_range(session);
+	return mark_relation(outcome, lead_us);
+}
+
+/*
+ * Give the session a range of at least "least" ids; "need" is how many the
+ * caller is going to want; "function" is named in errors.
+ */
+void
+flake_backend_grant(FlakeSession *session, int64 need, int64 least,
+					const char *function)
+{
+	int64		lead_us = flake_lead_us(session->layout,
+										(int64) flake_setting_max_clock_lead * 1000);
+	SessionEntry *entry = (SessionEntry *) session;
+	uint64		relation;
+	FlakeRefill refill;
+	FlakeAnswer answer;
+
+	do
+	{
+		prepare(entry, function);
+		/* may wait, and hear of changes meanwhile */
+		relation = look_at_mark(session, lead_us);
+	} while (entry->node_version != flake_node_version);
+	if (flake_session_keep(session, least))
+		return;
+
+	flake_refill_begin(session, &refill, need, least, lead_us);
+	refill.relation = relation;
+	while ((answer = flake_refill_step(session, &refill)) != FLAKE_GRANTED)
+	{
+		switch (answer)
+		{
+			case FLAKE_LOOK_AT_MARK:
+				/* below; let interrupts in */
+				wait_us(0);
+				break;
+			case FLAKE_MOVE_MARK:
+				(void) mark_relation(flake_durable_move(&refill.mark_need, false),
+									 lead_us);
+				wait_us(0);
+				break;
+			case FLAKE_MOVE_MARK_EARLY:
+				(void) mark_relation(flake_durable_move(&refill.mark_need, true),
+									 lead_us);
+				break;
+			case FLAKE_WAIT:
+				wait_us(refill.wait_us);
+				break;
+			default:
+				raise_refusal(session, answer, &refill);
+		}
+		refill.relation = look_at_mark(session, lead_us);
+		if (entry->node_version != flake_node_version)
+		{
+			/* the request was about the slots of another node id */
+			flake_backend_grant(session, need, least, function);
+			return;
+		}
+	}
 }

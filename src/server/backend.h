@@ -1,21 +1,20 @@
 /*
- * session.h
+ * backend.h
  *		This backend's sessions: one per layout that it makes ids of.
  */
-#ifndef FLAKE_SESSION_H
-#define FLAKE_SESSION_H
+#ifndef FLAKE_BACKEND_H
+#define FLAKE_BACKEND_H
 
 #include "postgres.h"
 
-#include "core/refill.h"
+#include "core/session.h"
 
-extern void flake_refuse_on_standby(const char *function);
-extern FlakeSession *flake_session_for(const FlakeLayout *layout);
-extern void flake_session_grant(FlakeSession *session, int64 need,
+extern FlakeSession *flake_backend_session(const char *text, size_t length);
+extern FlakeSession *flake_backend_new_session(const FlakeLayout *layout,
+											   const char *text,
+											   const char *function);
+extern void flake_backend_grant(FlakeSession *session, int64 need, int64 least,
 								const char *function);
-extern int64 flake_session_take_run(FlakeSession *session, int64 most,
-									const char *function, int64 *first_id);
-extern void flake_sessions_forget_ranges(void);
-extern void flake_node_changed(void);
+extern void flake_backend_refuse(const char *function);
 
-#endif							/* FLAKE_SESSION_H */
+#endif							/* FLAKE_BACKEND_H */

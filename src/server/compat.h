@@ -57,6 +57,16 @@
 #define FLAKE_MODULE_MAGIC(n, v)	PG_MODULE_MAGIC
 #endif
 
+/*
+ * Lets a setting take the file's value also while a parallel operation is going
+ * on.  Minor releases before November 2024 do not have the flag.
+ */
+#ifdef GUC_ALLOW_IN_PARALLEL
+#define FLAKE_ALLOW_IN_PARALLEL	GUC_ALLOW_IN_PARALLEL
+#else
+#define FLAKE_ALLOW_IN_PARALLEL	0
+#endif
+
 /* A setting as the server keeps it; NULL if there is none of that name. */
 static inline struct config_generic *
 flake_find_setting(const char *name)
@@ -157,7 +167,8 @@ typedef RelFileNode FlakeFileLocator;
 #endif
 
 /*
- * A named piece of shared memory, made on first use and filled by "init".
+ * A named piece of shared memory, made on first use and filled by "init", where
+ * it was not preloaded.
  *
  * From 17 the server keeps a registry for that.  Before, it comes from the
  * reserve that every server sets aside for late comers.
@@ -191,10 +202,5 @@ flake_named_memory(const char *name, Size size, void (*init) (void *memory))
 	return memory;
 #endif
 }
-
-/* Preloaded, before 17: have that memory set aside at server start. */
-#if PG_VERSION_NUM < 170000
-#define FLAKE_REQUESTS_MEMORY
-#endif
 
 #endif							/* FLAKE_COMPAT_H */

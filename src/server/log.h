@@ -1,14 +1,20 @@
 /*
- * watch.h
- *		Events that are worth a line in the server's log.
+ * log.h
+ *		Events that are worth a line in the server's log, and how times are
+ *		measured and written for messages.
  */
-#ifndef FLAKE_WATCH_H
-#define FLAKE_WATCH_H
+#ifndef FLAKE_LOG_H
+#define FLAKE_LOG_H
 
 #include "postgres.h"
 
-extern void flake_watch_clock(void);
-extern void flake_watch_node(int64 node);
-extern void flake_watch_start(int64 mark_us);
+#include "core/layout.h"
 
-#endif							/* FLAKE_WATCH_H */
+extern const char *flake_time_text(int64 unix_us);
+extern const char *flake_seconds_text(int64 us);
+extern void flake_sample_clocks(int64 *wall_us, int64 *boot_us);
+extern void flake_log_clock(void);
+extern void flake_log_node(const FlakeLayout *layout, int64 node);
+extern void flake_log_start(int64 mark_us);
+
+#endif							/* FLAKE_LOG_H */

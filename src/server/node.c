@@ -2,301 +2,403 @@
  * node.c
  *		Which server this is: the node id from flake.node_id.
  *
- * The setting is a text and is read when a node id is needed, so that a wrong
- * one in the file is an error then and never a silent default.  Nothing here
- * is kept: session.c asks again after every change of the setting.
+ * The setting is a text that is read when a node id is needed, so that a
+ * wrong one in the file is an error then and never a silent default.  Nothing
+ * is kept here.  A session asks for its node id when it begins to make ids and
+ * after flake_node_changed(); so one that runs keeps its node id when the host
+ * gets another name or address.
+ *
+ * Whatever can be wrong is a FlakeError: issuing raises it, reports show it.
  */
 #include "postgres.h"
 
-#include <ctype.h>
-#include <ifaddrs.h>
-#include <limits.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xlog.h"
-#include "catalog/pg_subscription.h"
+#include "catalog/pg_replication_origin.h"
 #include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "libpq/ifaddr.h"
+#include "nodes/pg_list.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "core/session.h"
 #include "server/node.h"
-#include "server/backend.h"
 #include "server/settings.h"
 #include "server/shmem.h"
 
-/* What the setting says, before a layout's width is looked at. */
-typedef struct NodeSetting
-{
-	FlakeNodeSource source;
-	int64		offset;			/* added to what the source gives */
-} NodeSetting;
+/* A larger number fits no layout; and sums of two can't overflow. */
+#define MAX_NUMBER PG_INT32_MAX
 
-/* Any larger number fits no layout; also the bound for an offset. */
-#define MAX_NUMBER ((INT64CONST(1) << FLAKE_MAX_NODE_BITS) - 1)
+/* A host name has at most 255 bytes. */
+#define HOST_NAME_SIZE 256
+
+/* What to do, where several errors say the same. */
+#define FORMS_HINT \
+	"It must be a number such as '7', a pattern for the host name such as 'db-#' or 'db-#+100', an IPv4 network such as '10.1.2.0/24' or '10.1.2.0/24+100', or empty."
+#define NUMBER_HINT \
+	"Set \"flake.node_id\" to a number that no other server has."
+#define NETWORK_HINT \
+	"Set \"flake.node_id\" to a network in which the host has one address, or to a number that no other server has."
+
+/* Raised when the node id may have become another one. */
+uint64		flake_node_version = 1;
+
+/* The setting has changed, or what a node id is derived from. */
+void
+flake_node_changed(void)
+{
+	flake_node_version++;
+	flake_sessions_forget_ranges();
+}
 
 static void
-subscription_changed(Datum arg, int cacheid, uint32 hashvalue)
+origins_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	flake_node_changed();
 }
 
 /*
- * A derived node id is refused in a server that subscribes: notice when one
- * begins to.
+ * Notice when flake_node_refusal() has another answer.
  */
 void
 flake_node_init(void)
 {
-	CacheRegisterSyscacheCallback(SUBSCRIPTIONOID, subscription_changed,
-								  (Datum) 0);
+	CacheRegisterSyscacheCallback(REPLORIGIDENT, origins_changed, (Datum) 0);
 }
 
-static void
-setting_error(const char *detail)
+static const FlakeError *
+invalid_setting(const char *detail, const char *hint)
 {
-	ereport(ERROR,
-			errcode(ERRCODE_CONFIG_FILE_ERROR),
-			errmsg("invalid value for \"flake.node_id\": \"%s\"", flake_setting_node_id),
-			errdetail("%s", detail),
-			errhint("It must be a number, \"hostname\" or \"address\", the latter two with an optional offset as in \"hostname+100\", or empty."));
+	return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+					   psprintf("invalid value for \"flake.node_id\": \"%s\"",
+								flake_setting_node_id),
+					   detail, hint);
 }
 
 /*
- * Reads the digits at "text" up to its end, spaces aside.  False if there is
- * anything else; a number that is too large comes back as MAX_NUMBER + 1.
+ * Reads "length" decimal digits.  False if there is anything else, nothing, or
+ * a number above MAX_NUMBER.  Leading zeros change nothing, as hosts are often
+ * called db01 to db12.
  */
 static bool
-read_number(const char *text, int64 *number)
+read_number(const char *digits, size_t length, int64 *number)
 {
 	*number = 0;
-	while (isspace((unsigned char) *text))
-		text++;
-	if (!isdigit((unsigned char) *text))
-		return false;
-	for (; isdigit((unsigned char) *text); text++)
-		*number = Min(*number * 10 + (*text - '0'), MAX_NUMBER + 1);
-	while (isspace((unsigned char) *text))
-		text++;
-	return *text == '\0';
+	for (size_t i = 0; i < length; i++)
+	{
+		if (digits[i] < '0' || digits[i] > '9')
+			return false;
+		*number = *number * 10 + (digits[i] - '0');
+		if (*number > MAX_NUMBER)
+			return false;
+	}
+	return length > 0;
 }
 
-/* If "text" begins with the word, the place behind it, spaces skipped. */
-static const char *
-skip_word(const char *text, const char *word)
+/*
+ * Splits the setting into what stands before "+" and the offset after it, 0 if
+ * there is no "+".
+ */
+static const FlakeError *
+split_offset(char **base, int64 *offset)
 {
-	size_t		length = strlen(word);
+	char	   *plus;
 
-	if (pg_strncasecmp(text, word, length) != 0)
+	*base = pstrdup(flake_setting_node_id);
+	*offset = 0;
+	plus = strrchr(*base, '+');
+	if (plus == NULL)
 		return NULL;
-	text += length;
-	while (isspace((unsigned char) *text))
-		text++;
-	return text;
+	*plus = '\0';
+	if (!read_number(plus + 1, strlen(plus + 1), offset))
+		return invalid_setting(psprintf("After \"+\" there must be a number from 0 to %d.",
+										MAX_NUMBER),
+							   FORMS_HINT);
+	return NULL;
 }
 
-static NodeSetting
-read_setting(void)
+static const FlakeError *
+from_number(FlakeNode *node)
 {
-	NodeSetting setting = {.source = FLAKE_NODE_SYSTEM, .offset = 0};
-	const char *text = flake_setting_node_id ? flake_setting_node_id : "";
-	const char *rest;
+	const char *setting = flake_setting_node_id;
 
-	flake_check_settings();
-	while (isspace((unsigned char) *text))
-		text++;
-	if (*text == '\0')
-		return setting;
-
-	if (isdigit((unsigned char) *text))
-	{
-		setting.source = FLAKE_NODE_SETTING;
-		if (!read_number(text, &setting.offset))
-			setting_error("There is something behind the number.");
-		return setting;
-	}
-
-	if ((rest = skip_word(text, "hostname")) != NULL)
-		setting.source = FLAKE_NODE_HOSTNAME;
-	else if ((rest = skip_word(text, "address")) != NULL)
-		setting.source = FLAKE_NODE_ADDRESS;
-	else
-		setting_error("It begins with neither a digit nor one of the two words.");
-
-	if (*rest == '\0')
-		return setting;
-	if (*rest != '+' || !read_number(rest + 1, &setting.offset))
-		setting_error("Behind the word there is something else than \"+\" and a number.");
-	return setting;
+	node->source = FLAKE_NODE_NUMBER;
+	if (read_number(setting, strlen(setting), &node->number))
+		return NULL;
+	if (setting[strspn(setting, "0123456789")] == '\0')
+		return invalid_setting(psprintf("Node ids are numbers from 0 to %d.",
+										MAX_NUMBER),
+							   "Set \"flake.node_id\" to a smaller number.");
+	return invalid_setting("It is not a number, and contains neither \"#\" nor \"/\".",
+						   FORMS_HINT);
 }
 
 /*
- * The number at the end of the host name, up to its first dot: 3 for
- * "db-3.example".
+ * The number that stands in the host name where the pattern has "#".  The rest
+ * of the name must be as in the pattern: just any number in it would give the
+ * containers 3f2a9c1b4e07 and 8b0d11e2c007 the same node id.
  */
-static int64
-hostname_number(void)
+static const FlakeError *
+from_hostname(FlakeNode *node)
 {
-	char		name[256];
-	char	   *end;
-	int64		number;
+	char		host[HOST_NAME_SIZE];
+	char	   *pattern;
+	const char *tail;
+	size_t		head_length;
+	size_t		tail_length;
+	size_t		host_length;
+	int64		offset;
+	const FlakeError *error;
 
-	if (gethostname(name, sizeof(name)) != 0)
-		ereport(ERROR,
-				errcode(ERRCODE_CONFIG_FILE_ERROR),
-				errmsg("could not get the host name for \"flake.node_id\": %m"));
-	name[sizeof(name) - 1] = '\0';
-	name[strcspn(name, ".")] = '\0';
+	node->source = FLAKE_NODE_HOSTNAME;
+	error = split_offset(&pattern, &offset);
+	if (error != NULL)
+		return error;
+	head_length = strcspn(pattern, "#");
+	Assert(pattern[head_length] == '#');
+	tail = pattern + head_length + 1;
+	tail_length = strlen(tail);
+	if (strchr(tail, '#') != NULL)
+		return invalid_setting("A pattern for the host name contains \"#\" only once.",
+							   FORMS_HINT);
 
-	end = name + strlen(name);
-	while (end > name && isdigit((unsigned char) end[-1]))
-		end--;
-	if (!read_number(end, &number))
-		ereport(ERROR,
-				errcode(ERRCODE_CONFIG_FILE_ERROR),
-				errmsg("host name \"%s\" has no number at its end", name),
-				errdetail("\"flake.node_id\" is \"%s\".", flake_setting_node_id),
-				errhint("Set \"flake.node_id\" to a number."));
-	return number;
+	if (gethostname(host, sizeof(host)) != 0)
+		return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+						   psprintf("could not get the host name for \"flake.node_id\": %m"),
+						   NULL, NUMBER_HINT);
+	host[sizeof(host) - 1] = '\0';
+
+	/* a pattern without a dot is about the name without its domain */
+	host_length = strchr(pattern, '.') ? strlen(host) : strcspn(host, ".");
+	if (host_length < head_length + tail_length ||
+		pg_strncasecmp(host, pattern, head_length) != 0 ||
+		pg_strncasecmp(host + host_length - tail_length, tail, tail_length) != 0 ||
+		!read_number(host + head_length,
+					 host_length - head_length - tail_length, &node->number))
+		return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+						   psprintf("host name \"%s\" does not match \"flake.node_id\" = \"%s\"",
+									host, flake_setting_node_id),
+						   psprintf("The host name must be \"%s\" with a number from 0 to %d in place of \"#\".",
+									pattern, MAX_NUMBER),
+						   "Set \"flake.node_id\" to a pattern that the host name matches, or to a number that no other server has.");
+
+	node->number += offset;
+	node->read_from = pstrdup(host);
+	return NULL;
 }
 
-/* One of the ranges of RFC 1918? */
-static bool
-is_private(uint32 address)
+/* Collects the host's IPv4 addresses, each once, in a list of integers. */
+static void
+collect_address(struct sockaddr *address, struct sockaddr *netmask, void *list)
 {
-	return (address >> 24) == 10 ||
-		(address >> 20) == ((172 << 4) | 1) ||
-		(address >> 16) == ((192 << 8) | 168);
+	struct sockaddr_in ip4;
+
+	if (address->sa_family != AF_INET)
+		return;
+	memcpy(&ip4, address, sizeof(ip4));
+	*(List **) list = list_append_unique_int(*(List **) list,
+											 (int) ntohl(ip4.sin_addr.s_addr));
+}
+
+static char *
+address_text(uint32 address)
+{
+	return psprintf("%u.%u.%u.%u", address >> 24, (address >> 16) & 255,
+					(address >> 8) & 255, address & 255);
+}
+
+static char *
+addresses_text(const List *addresses)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	foreach(cell, addresses)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
+						 address_text((uint32) lfirst_int(cell)));
+	return text.data;
 }
 
 /*
- * The last two octets of the host's first private IPv4 address, in the order
- * in which the system lists its interfaces.
+ * Reads "10.1.2.0/24": the network's address, and a mask of the bits that tell
+ * its hosts apart.
  */
-static int64
-address_number(void)
+static const FlakeError *
+parse_network(char *text, uint32 *network, uint32 *host_mask)
 {
-	struct ifaddrs *list;
-	int64		number = -1;
+	char	   *slash = strchr(text, '/');
+	struct in_addr address;
+	int64		prefix_length;
 
-	if (getifaddrs(&list) != 0)
-		ereport(ERROR,
-				errcode(ERRCODE_CONFIG_FILE_ERROR),
-				errmsg("could not get the addresses of the host for \"flake.node_id\": %m"));
-	for (struct ifaddrs *one = list; one != NULL && number < 0; one = one->ifa_next)
+	Assert(slash != NULL);
+	*slash = '\0';
+	if (inet_pton(AF_INET, text, &address) != 1 ||
+		!read_number(slash + 1, strlen(slash + 1), &prefix_length) ||
+		prefix_length > 32)
+		return invalid_setting("A network is a complete IPv4 address, \"/\", and a number of bits from 0 to 32.",
+							   FORMS_HINT);
+
+	*network = ntohl(address.s_addr);
+	*host_mask = (uint32) ((UINT64CONST(1) << (32 - prefix_length)) - 1);
+	if ((*network & *host_mask) != 0)
+		return invalid_setting("The address has bits set to the right of the network's bits.",
+							   psprintf("The network that contains this address is \"%s/%d\".",
+										address_text(*network & ~*host_mask),
+										(int) prefix_length));
+	return NULL;
+}
+
+/*
+ * The host part of this host's one address in the network.  Any address of any
+ * interface counts, also when the interface is down: a server stays the same
+ * when its link is lost.
+ */
+static const FlakeError *
+from_network(FlakeNode *node)
+{
+	char	   *text;
+	uint32		network;
+	uint32		host_mask;
+	uint32		address;
+	int64		offset;
+	List	   *addresses = NIL;
+	List	   *found = NIL;
+	ListCell   *cell;
+	const FlakeError *error;
+
+	node->source = FLAKE_NODE_NETWORK;
+	error = split_offset(&text, &offset);
+	if (error == NULL)
+		error = parse_network(text, &network, &host_mask);
+	if (error != NULL)
+		return error;
+
+	if (pg_foreach_ifaddr(collect_address, &addresses) != 0)
+		return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+						   psprintf("could not get the addresses of the host for \"flake.node_id\": %m"),
+						   NULL, NUMBER_HINT);
+	foreach(cell, addresses)
 	{
-		struct sockaddr_in address;
-
-		if (one->ifa_addr == NULL || one->ifa_addr->sa_family != AF_INET ||
-			(one->ifa_flags & IFF_LOOPBACK) != 0)
-			continue;
-		memcpy(&address, one->ifa_addr, sizeof(address));
-		if (is_private(ntohl(address.sin_addr.s_addr)))
-			number = ntohl(address.sin_addr.s_addr) & 0xFFFF;
+		if (((uint32) lfirst_int(cell) & ~host_mask) == network)
+			found = lappend_int(found, lfirst_int(cell));
 	}
-	freeifaddrs(list);
 
-	if (number < 0)
-		ereport(ERROR,
-				errcode(ERRCODE_CONFIG_FILE_ERROR),
-				errmsg("the host has no private IPv4 address"),
-				errdetail("\"flake.node_id\" is \"%s\".", flake_setting_node_id),
-				errhint("Set \"flake.node_id\" to a number."));
-	return number;
+	if (found == NIL)
+		return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+						   psprintf("host has no address in the network of \"flake.node_id\" = \"%s\"",
+									flake_setting_node_id),
+						   addresses == NIL ? "The host has no IPv4 addresses." :
+						   psprintf("The host's IPv4 addresses: %s.",
+									addresses_text(addresses)),
+						   NETWORK_HINT);
+	if (list_length(found) > 1)
+		return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+						   psprintf("host has more than one address in the network of \"flake.node_id\" = \"%s\"",
+									flake_setting_node_id),
+						   psprintf("The host's addresses in that network: %s.",
+									addresses_text(found)),
+						   NETWORK_HINT);
+
+	address = (uint32) linitial_int(found);
+	node->number = (address & host_mask) + offset;
+	node->read_from = address_text(address);
+	return NULL;
 }
 
 /*
  * A hash of the cluster's system identifier.  A standby has the same, so a
  * promoted one goes on under it.
  */
-static int64
-system_number(void)
+static const FlakeError *
+from_system(FlakeNode *node)
 {
 	uint64		identifier = GetSystemIdentifier();
 
-	return hash_bytes((const unsigned char *) &identifier, sizeof(identifier));
+	node->source = FLAKE_NODE_SYSTEM;
+	node->number = hash_bytes((const unsigned char *) &identifier,
+							  sizeof(identifier));
+	return NULL;
 }
 
 /*
- * Does the node id that the setting gives fit the layout?  A derived one is
- * made to.  Errors: as flake_node(), but for 53400.
+ * Reads flake.node_id.  Raises nothing.
+ *
+ * What the setting looks like says what kind it is.  A further kind is a
+ * branch here, a function like those above, and a FlakeNodeSource.
  */
-bool
-flake_node_fits(const FlakeLayout *layout)
+void
+flake_node_read(FlakeNode *node)
 {
-	NodeSetting setting = read_setting();
-	int64		node = setting.offset;
+	const char *setting = flake_setting_node_id;
 
-	if (setting.source == FLAKE_NODE_HOSTNAME)
-		node += hostname_number();
-	else if (setting.source != FLAKE_NODE_SETTING)
-		return true;
-	return layout->node_bits == 0 || node <= flake_layout_max_node(layout);
+	memset(node, 0, sizeof(*node));
+	node->error = flake_settings_error();
+	if (node->error != NULL)
+		return;
+
+	if (setting[0] == '\0')
+		node->error = from_system(node);
+	else if (strchr(setting, '#') != NULL)
+		node->error = from_hostname(node);
+	else if (strchr(setting, '/') != NULL)
+		node->error = from_network(node);
+	else
+		node->error = from_number(node);
 }
 
 /*
- * The node id of this server in a layout, and where it comes from.  0 in a
- * layout that has no node.  Errors: the setting can't be read or derived from
- * (F0000), a number does not fit the layout (53400).
+ * The node id in a layout: 0 in one that does not use it, whatever the setting
+ * says.  Returns why there is none, else NULL.  Raises nothing.
  */
-int64
-flake_node(const FlakeLayout *layout, FlakeNodeSource *source)
+const FlakeError *
+flake_node_in(const FlakeNode *node, const FlakeLayout *layout, int64 *node_id)
 {
-	NodeSetting setting = read_setting();
+	char		text[FLAKE_LAYOUT_TEXT_MAX];
 	int64		max_node = flake_layout_max_node(layout);
-	int64		node = setting.offset;
 
-	*source = setting.source;
-	if (layout->node_bits == 0)
-		return 0;
+	*node_id = 0;
+	if (max_node == 0)
+		return NULL;
+	if (node->error != NULL)
+		return node->error;
 
-	switch (setting.source)
-	{
-		case FLAKE_NODE_SYSTEM:
-			return system_number() & max_node;
-		case FLAKE_NODE_ADDRESS:
-			node += address_number();
-			if (node > max_node && flake_shmem_warn_once(FLAKE_WARN_ADDRESS_CUT))
-				ereport(WARNING,
-						errmsg("node id %lld from the host's address is cut to the %d bits that the layout has for it",
-							   (long long) node, layout->node_bits),
-						errdetail("Servers whose addresses differ in the bits that are lost have the same node id."),
-						errhint("Set \"flake.node_id\" to a number that no other server has."));
-			return node & max_node;
-		case FLAKE_NODE_HOSTNAME:
-			node += hostname_number();
-			break;
-		case FLAKE_NODE_SETTING:
-			break;
-	}
+	*node_id = node->number;
+	if (node->source == FLAKE_NODE_SYSTEM)
+		*node_id &= max_node;
+	if (*node_id <= max_node)
+		return NULL;
 
-	if (node > max_node)
-		ereport(ERROR,
-				errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				errmsg("node id of \"flake.node_id\" = \"%s\" does not fit the layout's %d node bits",
-					   flake_setting_node_id, layout->node_bits),
-				setting.source == FLAKE_NODE_HOSTNAME ?
-				errdetail("The host name and the offset give a number above %lld.",
-						  (long long) max_node) :
-				errdetail("Node ids of the layout are 0 to %lld.",
-						  (long long) max_node),
-				errhint("Set \"flake.node_id\" to a smaller number, or use a layout with more node bits."));
-	return node;
+	flake_layout_format(layout, text, sizeof(text));
+	return flake_error(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+					   psprintf("node id %lld does not fit layout \"%s\"",
+								(long long) *node_id, text),
+					   node->read_from != NULL ?
+					   psprintf("\"flake.node_id\" is \"%s\", read from \"%s\".  Node ids of the layout are 0 to %lld.",
+								flake_setting_node_id, node->read_from,
+								(long long) max_node) :
+					   psprintf("\"flake.node_id\" is \"%s\".  Node ids of the layout are 0 to %lld.",
+								flake_setting_node_id, (long long) max_node),
+					   "Set \"flake.node_id\" so that it gives a smaller number, or use a layout with more node bits.");
 }
 
-/* Does this server subscribe to another's changes? */
+/*
+ * Do rows of other servers arrive here?  Every subscription has a replication
+ * origin, and so have the tools that replicate without one.
+ */
 static bool
-has_subscriptions(void)
+has_replication_origins(void)
 {
-	Relation	rel = table_open(SubscriptionRelationId, AccessShareLock);
+	Relation	rel = table_open(ReplicationOriginRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	bool		found = HeapTupleIsValid(systable_getnext(scan));
+	bool		found = systable_getnext(scan) != NULL;
 
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -304,47 +406,64 @@ has_subscriptions(void)
 }
 
 /*
- * The node id to make ids with.  A derived one is good enough for a server
- * that writes alone: it is said once per start, and refused where another
- * server is known to write as well.
+ * Why no ids are made with a node id that could be read, else NULL.  A derived
+ * one will do for a server that writes alone, but not where others' rows
+ * arrive: one of those servers can have the same.  Needs a transaction.
+ */
+const FlakeError *
+flake_node_refusal(const FlakeNode *node)
+{
+	if (node->error != NULL || node->source != FLAKE_NODE_SYSTEM ||
+		!has_replication_origins())
+		return NULL;
+	return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+					   "\"flake.node_id\" must be set on a server that has subscriptions or replication origins",
+					   "The node id derived from the system identifier could also be that of the server whose rows arrive here.  Moving shards of a Citus cluster creates subscriptions, too.",
+					   NUMBER_HINT);
+}
+
+/*
+ * The node id to make ids of a layout with, or an error.
  */
 int64
 flake_node_for_issuing(const FlakeLayout *layout)
 {
-	FlakeNodeSource source;
-	int64		node = flake_node(layout, &source);
+	FlakeNode	node;
+	int64		node_id;
+	const FlakeError *error;
 
-	if (source != FLAKE_NODE_SYSTEM || layout->node_bits == 0)
-		return node;
+	flake_check_settings();
+	if (flake_layout_max_node(layout) == 0)
+		return 0;
 
-	if (has_subscriptions())
-		ereport(ERROR,
-				errcode(ERRCODE_CONFIG_FILE_ERROR),
-				errmsg("\"flake.node_id\" is not set, but this server has subscriptions"),
-				errdetail("Node id %lld, derived from the system identifier, may be another server's too.",
-						  (long long) node),
-				errhint("Set \"flake.node_id\" to a number that no other server has."));
+	flake_node_read(&node);
+	error = flake_node_in(&node, layout, &node_id);
+	if (error == NULL)
+		error = flake_node_refusal(&node);
+	if (error != NULL)
+		flake_raise(error);
 
-	if (flake_shmem_warn_once(FLAKE_WARN_NODE_DERIVED))
-		ereport(WARNING,
-				errmsg("\"flake.node_id\" is not set; using node id %lld, a hash of the system identifier",
-					   (long long) node),
-				errhint("If more than one server makes ids, set \"flake.node_id\" to another number in each."));
-	return node;
+	if (node.source == FLAKE_NODE_SYSTEM &&
+		flake_shmem_warn_once(FLAKE_WARN_NODE_DERIVED))
+		ereport(LOG_SERVER_ONLY,
+				errmsg("\"flake.node_id\" is not set, using node id %lld, a hash of the system identifier",
+					   (long long) node_id),
+				errhint("If more than one server makes ids, set \"flake.node_id\" to a different number on each."));
+	return node_id;
 }
 
-/* As flake_node() shows it. */
+/* The source as reports show it. */
 const char *
 flake_node_source_text(FlakeNodeSource source)
 {
 	switch (source)
 	{
-		case FLAKE_NODE_SETTING:
-			return "setting";
+		case FLAKE_NODE_NUMBER:
+			return "number";
 		case FLAKE_NODE_HOSTNAME:
-			return "hostname";
-		case FLAKE_NODE_ADDRESS:
-			return "address";
+			return "host name";
+		case FLAKE_NODE_NETWORK:
+			return "network";
 		case FLAKE_NODE_SYSTEM:
 			return "system identifier";
 	}

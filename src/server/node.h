@@ -8,19 +8,35 @@
 #include "postgres.h"
 
 #include "core/layout.h"
+#include "server/error.h"
 
-/* Where a node id comes from. */
+/* What flake.node_id takes the node id from. */
 typedef enum FlakeNodeSource
 {
-	FLAKE_NODE_SETTING,			/* a number in flake.node_id */
-	FLAKE_NODE_HOSTNAME,		/* the number at the end of the host name */
-	FLAKE_NODE_ADDRESS,			/* the host's private IPv4 address */
-	FLAKE_NODE_SYSTEM,			/* a hash of the system identifier */
+	FLAKE_NODE_NUMBER,			/* the setting itself: 7 */
+	FLAKE_NODE_HOSTNAME,		/* the host name: db-# */
+	FLAKE_NODE_NETWORK,			/* the host's address: 10.1.2.0/24 */
+	FLAKE_NODE_SYSTEM,			/* empty: a hash of the system identifier */
 } FlakeNodeSource;
 
+/* flake.node_id as it was read, before a layout's width is looked at. */
+typedef struct FlakeNode
+{
+	const FlakeError *error;	/* if not NULL, why "number" and "read_from" are not set */
+	FlakeNodeSource source;
+	int64		number;			/* of FLAKE_NODE_SYSTEM all 32 bits */
+	const char *read_from;		/* the host name or the address, else NULL */
+} FlakeNode;
+
+extern uint64 flake_node_version;
+
 extern void flake_node_init(void);
-extern bool flake_node_fits(const FlakeLayout *layout);
-extern int64 flake_node(const FlakeLayout *layout, FlakeNodeSource *source);
+extern void flake_node_changed(void);
+extern void flake_node_read(FlakeNode *node);
+extern const FlakeError *flake_node_in(const FlakeNode *node,
+									   const FlakeLayout *layout,
+									   int64 *node_id);
+extern const FlakeError *flake_node_refusal(const FlakeNode *node);
 extern int64 flake_node_for_issuing(const FlakeLayout *layout);
 extern const char *flake_node_source_text(FlakeNodeSource source);
 

@@ -1,10 +1,9 @@
 /*
- * catalog.c
- *		Finding the extension's own relations.
+ * relation.c
+ *		What the catalogs say about the extension: its sequence flake.mark, and
+ *		its version.
  *
- * The extension may live in any schema and be moved to another, so its
- * relations are looked up by the extension's schema, never by search_path.
- * Callers keep the OIDs and forget them when the relation cache says so.
+ * The sequence's schema has a fixed name, so search_path never matters.
  */
 #include "postgres.h"
 
@@ -13,97 +12,153 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
-#include "commands/extension.h"
-#include "datatype/timestamp.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/timestamp.h"
 
 #include "server/relation.h"
 
-#define FLAKE_EXTENSION "flake"
+/* As nextval() locks its sequence. */
+#define MARK_LOCK	RowExclusiveLock
 
-/* Schema of an extension; InvalidOid if it is gone. */
-static Oid
-extension_schema(Oid extension)
+/* The extension's version, allocated; NULL if there is no extension. */
+static char *
+extension_version(void)
 {
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	Oid			schema = InvalidOid;
+	char	   *version = NULL;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(extension));
-	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("flake"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	{
+		bool		is_null;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion,
+										 RelationGetDescr(rel), &is_null);
+
+		if (!is_null)
+			version = TextDatumGetCString(value);
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return schema;
+	return version;
 }
 
 /*
- * The extension's relation of that name.  Error if there is none, as after a
- * DROP EXTENSION beneath a running statement.
+ * Why no ids are made with this library and the SQL objects of this database:
+ * they are of different versions; NULL if they are not.  That there is no
+ * extension at all is found out by whoever opens the mark.
  */
-Oid
-flake_relation_oid(const char *name)
+const FlakeError *
+flake_version_error(void)
 {
-	Oid			extension = get_extension_oid(FLAKE_EXTENSION, true);
-	Oid			schema = InvalidOid;
+	char	   *version = extension_version();
+
+	if (version == NULL || strcmp(version, FLAKE_VERSION) == 0)
+		return NULL;
+	return flake_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					   psprintf("extension \"flake\" is of version %s, but its library is of version %s",
+								version, FLAKE_VERSION),
+					   NULL,
+					   "Run ALTER EXTENSION flake UPDATE in this database; if that changes nothing, restart the server.");
+}
+
+void
+flake_check_version(void)
+{
+	const FlakeError *error = flake_version_error();
+
+	if (error != NULL)
+		flake_raise(error);
+}
+
+/*
+ * The relation of that name.  Error if there is none, as after a DROP EXTENSION
+ * beneath a running statement.
+ */
+static Oid
+mark_oid(void)
+{
+	Oid			schema = get_namespace_oid(FLAKE_SCHEMA, true);
 	Oid			relid = InvalidOid;
 
-	if (OidIsValid(extension))
-		schema = extension_schema(extension);
 	if (OidIsValid(schema))
-		relid = get_relname_relid(name, schema);
+		relid = get_relname_relid(FLAKE_MARK_NAME, schema);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("extension \"%s\" does not exist in this database",
-					   FLAKE_EXTENSION),
-				errdetail("Its relation \"%s\" was not found.", name),
-				errhint("Use CREATE EXTENSION %s.", FLAKE_EXTENSION));
+				errmsg("extension \"flake\" does not exist in this database"),
+				errdetail("Sequence \"%s.%s\" was not found.",
+						  FLAKE_SCHEMA, FLAKE_MARK_NAME),
+				errhint("Use CREATE EXTENSION flake."));
 	return relid;
 }
 
 /*
- * Opens and locks the extension's relation of that name; close it with the
- * same lock mode.  NULL only if "wait" is false and the lock is not to be had
- * at once.  Waits behind an open DROP or ALTER EXTENSION, and then sees what
- * that left.
+ * Opens the relation flake.mark with MARK_LOCK, whatever kind of relation it is.
+ * NULL only if "wait" is false and the lock is not to be had at once.
  */
-Relation
-flake_open_relation(const char *name, LOCKMODE mode, bool wait)
+static Relation
+open_any(bool wait)
 {
 	for (;;)
 	{
-		Oid			relid = flake_relation_oid(name);
+		Oid			relid = mark_oid();
 		Relation	rel;
 
 		if (wait)
-			LockRelationOid(relid, mode);
-		else if (!ConditionalLockRelationOid(relid, mode))
+			LockRelationOid(relid, MARK_LOCK);
+		else if (!ConditionalLockRelationOid(relid, MARK_LOCK))
 			return NULL;
 
 		/* it may be gone, or another one may have its name by now */
-		if (relid == flake_relation_oid(name) &&
+		if (relid == mark_oid() &&
 			(rel = try_relation_open(relid, NoLock)) != NULL)
 			return rel;
-		UnlockRelationOid(relid, mode);
+		UnlockRelationOid(relid, MARK_LOCK);
 	}
 }
 
-/* A time for messages; the result lasts until the next call. */
-const char *
-flake_time_text(int64 unix_us)
+/*
+ * Opens and locks the mark's relation.  NULL only if "wait" is false and the
+ * lock is not to be had at once.  Waits behind an open DROP or ALTER EXTENSION,
+ * and then sees what that left.  Error unless it is a sequence whose changes
+ * are logged (55000).
+ */
+Relation
+flake_mark_relation_open(bool wait)
 {
-	return timestamptz_to_str(unix_us - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-							  USECS_PER_DAY);
+	Relation	rel = open_any(wait);
+
+	if (rel != NULL &&
+		(rel->rd_rel->relkind != RELKIND_SEQUENCE ||
+		 rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT))
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("\"%s.%s\" is not a permanent, logged sequence",
+					   FLAKE_SCHEMA, FLAKE_MARK_NAME),
+				errdetail("Without it ids could repeat after a crash."),
+				errhint("Use ALTER SEQUENCE %s.%s SET LOGGED.",
+						FLAKE_SCHEMA, FLAKE_MARK_NAME));
+	return rel;
+}
+
+/*
+ * Closes it, and gives the lock back at once: an open transaction that made ids
+ * must hold up no ALTER EXTENSION.
+ */
+void
+flake_mark_relation_close(Relation rel)
+{
+	relation_close(rel, MARK_LOCK);
 }

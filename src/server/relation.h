@@ -1,17 +1,23 @@
 /*
- * catalog.h
- *		Finding the extension's own relations.
+ * relation.h
+ *		What the catalogs say about the extension: its sequence flake.mark, and
+ *		its version.
  */
-#ifndef FLAKE_CATALOG_H
-#define FLAKE_CATALOG_H
+#ifndef FLAKE_RELATION_H
+#define FLAKE_RELATION_H
 
 #include "postgres.h"
 
-#include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
-extern Oid	flake_relation_oid(const char *name);
-extern Relation flake_open_relation(const char *name, LOCKMODE mode, bool wait);
-extern const char *flake_time_text(int64 unix_us);
+#include "server/error.h"
 
-#endif							/* FLAKE_CATALOG_H */
+#define FLAKE_SCHEMA		"flake"
+#define FLAKE_MARK_NAME		"mark"
+
+extern const FlakeError *flake_version_error(void);
+extern void flake_check_version(void);
+extern Relation flake_mark_relation_open(bool wait);
+extern void flake_mark_relation_close(Relation rel);
+
+#endif							/* FLAKE_RELATION_H */

@@ -1,14 +1,24 @@
 /*
  * settings.h
- *		flake's settings, defined in flake.c.
+ *		flake's settings, and whether this process has the server's.
  */
 #ifndef FLAKE_SETTINGS_H
 #define FLAKE_SETTINGS_H
 
-extern char *flake_setting_node_id;		/* flake.node_id, as it is written */
-extern int	flake_setting_max_clock_lead;	/* flake.max_clock_lead, milliseconds */
-extern int	flake_setting_max_clock_jump;	/* flake.max_clock_jump, seconds; 0: off */
+#include "server/error.h"
 
+/* Names of the settings, as in the file. */
+#define FLAKE_NODE_ID			"flake.node_id"
+#define FLAKE_MAX_CLOCK_LEAD	"flake.max_clock_lead"
+#define FLAKE_MAX_CLOCK_JUMP	"flake.max_clock_jump"
+
+extern char *flake_setting_node_id;
+extern int	flake_setting_max_clock_lead;
+extern int	flake_setting_max_clock_jump;
+
+extern void flake_settings_before_load(void);
+extern void flake_settings_after_load(void);
+extern const FlakeError *flake_settings_error(void);
 extern void flake_check_settings(void);
 
 #endif							/* FLAKE_SETTINGS_H */

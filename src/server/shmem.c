@@ -3,56 +3,71 @@
  *		flake's shared memory: a small control block and an area behind it.
  *
  * The control block is found by name and made on first use, so that nothing
- * has to be preloaded.  Everything that needs room (the slots of a layout, a
- * database's mark) lives in a dynamic shared area that the first backend to
- * need it creates.  Nothing in the area is ever freed or moved: once a
- * backend has an address it may keep it as long as it lives, and a backend
- * that exits has nothing to clean up.
+ * has to be preloaded.  Everything that needs room (the slots of a layout and
+ * node id, a database's mark) lives in a dynamic shared area.  Where flake is
+ * preloaded, the area begins with memory that is set aside at the server's
+ * start, enough for the built-in layouts under two node ids; else the first
+ * backend to need it creates it.
  *
- * FlakeControl.lock protects the area's creation, the directory of layouts
- * and the list of marks.  It is a leaf: nothing else is locked, and no
- * catalog is read, while it is held (creating shared memory segments apart).
- * The area grows with the number of layouts and databases only; both are
- * small: 64 bytes per slot, about 200 per database.
+ * Nothing in the area is ever freed or moved: once a backend has an address it
+ * may keep it as long as it lives, and a backend that exits has nothing to
+ * clean up.  That slots are never given back is also what makes ids unique
+ * whatever becomes of databases, extensions and node ids (refill.c).  So what
+ * can be taken is limited: 64 bytes per slot, for every node id that was in use,
+ * of the built-in layouts and of FLAKE_MAX_DEFAULTS others; about 200 bytes per
+ * database.
+ *
+ * FlakeControl.lock protects the area's creation and both lists.  Nothing else
+ * is locked, and no catalog is read, while it is held (creating shared memory
+ * segments apart).
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
 #include "utils/memutils.h"
 
 #include "server/compat.h"
+#include "server/defaults.h"
 #include "server/shmem.h"
 
 #define FLAKE_SHMEM_NAME "flake"
 
+/* What is set aside for the area at the server's start. */
+#define PRELOADED_SIZE	(1024 * 1024)
+
+/* One layout in use. */
+typedef struct LayoutEntry
+{
+	dsa_pointer next;
+	dsa_pointer slots;			/* list of SlotsEntry */
+	FlakeGeometry geometry;
+	Oid			database;		/* in which it was first used; built in: none */
+	char		text[FLEXIBLE_ARRAY_MEMBER];
+} LayoutEntry;
+
+/* Its slots under one node id; the entry begins on a cache line. */
+typedef struct SlotsEntry
+{
+	dsa_pointer next;
+	char		pad[FLAKE_CACHE_LINE - sizeof(dsa_pointer)];
+	FlakeSlots	slots;
+} SlotsEntry;
+
 static FlakeControl *control = NULL;
 static dsa_area *area = NULL;
 
-#ifdef FLAKE_REQUESTS_MEMORY
-
 static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
 
-static void
-request_memory(void)
+/* The area behind the control block, when preloaded: on a cache line, too. */
+#define AREA_OFFSET		TYPEALIGN(FLAKE_CACHE_LINE, sizeof(FlakeControl))
+
+static void *
+preloaded_area(void)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(FlakeControl)));
-}
-
-#endif
-
-/*
- * At preloading: have room for the control block set aside, where the server
- * does not keep a registry of such blocks by itself.
- */
-void
-flake_shmem_request(void)
-{
-#ifdef FLAKE_REQUESTS_MEMORY
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-#endif
+	return (char *) control + AREA_OFFSET;
 }
 
 static void
@@ -65,7 +80,6 @@ init_control(void *memory)
 	LWLockInitialize(&new->lock, new->tranche);
 	new->layouts = InvalidDsaPointer;
 	new->marks = InvalidDsaPointer;
-	pg_atomic_init_u64(&new->generation, 1);
 	pg_atomic_init_u32(&new->warned, 0);
 	pg_atomic_init_u64(&new->clock_offset, 0);
 	pg_atomic_init_u64(&new->clock_steps, 0);
@@ -73,12 +87,86 @@ init_control(void *memory)
 	SpinLockInit(&new->clock_lock);
 }
 
-/* Adds the hint that the server's own message lacks. */
+/*----------
+ * Preloading
+ *----------
+ */
+
 static void
-hint_preload(void *arg)
+request_memory(void)
 {
-	if (geterrcode() == ERRCODE_OUT_OF_MEMORY)
-		errhint("Add \"flake\" to \"shared_preload_libraries\" and restart the server.");
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(AREA_OFFSET + PRELOADED_SIZE);
+}
+
+static void
+make_memory(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	control = ShmemInitStruct(FLAKE_SHMEM_NAME, AREA_OFFSET + PRELOADED_SIZE,
+							  &found);
+	if (!found)
+	{
+		dsa_area   *new;
+
+		init_control(control);
+		control->preloaded = true;
+		control->have_area = true;
+		new = dsa_create_in_place(preloaded_area(), PRELOADED_SIZE,
+								  control->tranche, NULL);
+		dsa_pin(new);
+		/* the postmaster itself has no use for it */
+		dsa_detach(new);
+	}
+	LWLockRelease(AddinShmemInitLock);
+	flake_name_tranche(control->tranche, FLAKE_SHMEM_NAME);
+}
+
+/* At preloading: have memory set aside. */
+void
+flake_shmem_request(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = make_memory;
+}
+
+/*----------
+ * Finding and making it
+ *----------
+ */
+
+/* Adds the hint that the server's own messages lack. */
+static void
+hint_memory(void *arg)
+{
+	int			code = geterrcode();
+
+	if (code == ERRCODE_OUT_OF_MEMORY || code == ERRCODE_DISK_FULL ||
+		code == ERRCODE_INSUFFICIENT_RESOURCES)
+		errhint("flake needs a megabyte of shared memory: add \"flake\" to \"shared_preload_libraries\" or raise \"min_dynamic_shared_memory\", and restart the server; or enlarge /dev/shm.");
+}
+
+static void
+push_hint(ErrorContextCallback *context)
+{
+	context->callback = hint_memory;
+	context->arg = NULL;
+	context->previous = error_context_stack;
+	error_context_stack = context;
+}
+
+static void
+pop_hint(const ErrorContextCallback *context)
+{
+	error_context_stack = context->previous;
 }
 
 /*
@@ -92,13 +180,10 @@ flake_shmem(void)
 	if (likely(control != NULL))
 		return control;
 
-	context.callback = hint_preload;
-	context.arg = NULL;
-	context.previous = error_context_stack;
-	error_context_stack = &context;
+	push_hint(&context);
 	control = flake_named_memory(FLAKE_SHMEM_NAME, sizeof(FlakeControl),
 								 init_control);
-	error_context_stack = context.previous;
+	pop_hint(&context);
 
 	if (control == NULL)
 		ereport(ERROR,
@@ -114,8 +199,6 @@ create_area(void)
 {
 	dsa_area   *new = dsa_create(control->tranche);
 
-	control->layouts = dsa_allocate0(new, FLAKE_MAX_LAYOUTS *
-									 sizeof(FlakeLayoutEntry));
 	dsa_pin(new);
 	control->area = dsa_get_handle(new);
 	control->have_area = true;
@@ -129,161 +212,203 @@ create_area(void)
 dsa_area *
 flake_shmem_area(void)
 {
+	ErrorContextCallback context;
 	MemoryContext old;
 
 	if (likely(area != NULL))
 		return area;
 
 	(void) flake_shmem();
+	push_hint(&context);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	LWLockAcquire(&control->lock, LW_EXCLUSIVE);
-	area = control->have_area ? dsa_attach(control->area) : create_area();
+	if (control->preloaded)
+	{
+		area = dsa_attach_in_place(preloaded_area(), NULL);
+		on_shmem_exit(dsa_on_shmem_exit_release_in_place,
+					  PointerGetDatum(preloaded_area()));
+	}
+	else
+		area = control->have_area ? dsa_attach(control->area) : create_area();
 	LWLockRelease(&control->lock);
 	dsa_pin_mapping(area);
 	MemoryContextSwitchTo(old);
+	pop_hint(&context);
 	return area;
 }
 
-/* Makes a layout's slots; each begins on a cache line of its own. */
-static dsa_pointer
-create_slots(const FlakeGeometry *geometry)
+/* Has this backend mapped the area? */
+bool
+flake_shmem_is_attached(void)
 {
-	Size		size = offsetof(FlakeSlots, slot) +
-		sizeof(FlakeSlot) * ((Size) 1 << geometry->slot_bits);
+	return area != NULL;
+}
+
+/* Memory for ever, zeroed; under FlakeControl.lock. */
+dsa_pointer
+flake_shmem_allocate(Size size)
+{
+	ErrorContextCallback context;
 	dsa_pointer place;
 
-	place = dsa_allocate0(area, size + FLAKE_CACHE_LINE);
-	place = TYPEALIGN(FLAKE_CACHE_LINE, place);
-	flake_slots_init(dsa_get_address(area, place), geometry);
+	push_hint(&context);
+	place = dsa_allocate0(area, size);
+	pop_hint(&context);
 	return place;
 }
 
-/*
- * Looks a layout up in the directory, under the lock; NULL if it has no slots.
+/*----------
+ * The slots of layouts and node ids
+ *----------
  */
-static FlakeSlots *
-find_slots(const FlakeGeometry *geometry)
+
+/* The canonical text of a layout is a single word where it is a preset's. */
+static bool
+is_built_in(const char *text)
 {
-	FlakeLayoutEntry *layouts = dsa_get_address(area, control->layouts);
-
-	for (int i = 0; i < control->nlayouts; i++)
-	{
-		FlakeSlots *slots = dsa_get_address(area, layouts[i].slots);
-
-		if (memcmp(&slots->geometry, geometry, sizeof(*geometry)) == 0)
-			return slots;
-	}
-	return NULL;
+	return strchr(text, ':') == NULL;
 }
 
-/* The slots of a layout, or NULL if nobody has made ids of it yet. */
-FlakeSlots *
-flake_shmem_find_slots(const FlakeGeometry *geometry)
+/* Is there no room for one more layout, used in this database? */
+static bool
+too_many_layouts(bool is_default)
 {
+	LayoutEntry *entry;
+	int			in_server = 0;
+	int			in_database = 0;
+
+	for (dsa_pointer place = control->layouts; DsaPointerIsValid(place);
+		 place = entry->next)
+	{
+		entry = dsa_get_address(area, place);
+		in_server += OidIsValid(entry->database);
+		in_database += entry->database == MyDatabaseId;
+	}
+	if (is_default)
+		return in_server >= FLAKE_MAX_DEFAULTS ||
+			in_database >= FLAKE_MAX_DEFAULTS_PER_DATABASE;
+	return in_server >= FLAKE_MAX_LAYOUTS ||
+		in_database >= FLAKE_MAX_LAYOUTS_PER_DATABASE;
+}
+
+/* The entry of a layout; made if need be, NULL if that is too many. */
+static LayoutEntry *
+layout_entry(const FlakeLayout *layout, const char *text, bool is_default)
+{
+	FlakeGeometry geometry;
+	LayoutEntry *entry;
+	dsa_pointer place;
+
+	flake_layout_geometry(layout, &geometry);
+	for (place = control->layouts; DsaPointerIsValid(place); place = entry->next)
+	{
+		entry = dsa_get_address(area, place);
+		if (memcmp(&entry->geometry, &geometry, sizeof(geometry)) == 0)
+			return entry;
+	}
+	if (!is_built_in(text) && too_many_layouts(is_default))
+		return NULL;
+
+	place = flake_shmem_allocate(offsetof(LayoutEntry, text) + strlen(text) + 1);
+	entry = dsa_get_address(area, place);
+	entry->next = control->layouts;
+	entry->slots = InvalidDsaPointer;
+	entry->geometry = geometry;
+	entry->database = is_built_in(text) ? InvalidOid : MyDatabaseId;
+	strcpy(entry->text, text);
+	control->layouts = place;
+	return entry;
+}
+
+/* Its slots under a node id; made if need be. */
+static FlakeSlots *
+slots_of(LayoutEntry *layout_entry, const FlakeLayout *layout, int64 node)
+{
+	SlotsEntry *entry;
+	dsa_pointer place;
+
+	node = flake_slots_node(layout, node);
+	for (place = layout_entry->slots; DsaPointerIsValid(place); place = entry->next)
+	{
+		entry = dsa_get_address(area, place);
+		if (entry->slots.node == node)
+			return &entry->slots;
+	}
+
+	place = flake_shmem_allocate(offsetof(SlotsEntry, slots) +
+								 flake_slots_size(layout) + FLAKE_CACHE_LINE);
+	place = TYPEALIGN(FLAKE_CACHE_LINE, place);
+	entry = dsa_get_address(area, place);
+	flake_slots_init(&entry->slots, layout, node);
+	entry->next = layout_entry->slots;
+	layout_entry->slots = place;
+	return &entry->slots;
+}
+
+static FlakeSlots *
+find_slots(const FlakeLayout *layout, const char *text, int64 node,
+		   bool is_default)
+{
+	LayoutEntry *entry;
 	FlakeSlots *slots;
 
-	(void) flake_shmem_area();
-	LWLockAcquire(&control->lock, LW_SHARED);
-	slots = find_slots(geometry);
+	LWLockAcquire(&control->lock, LW_EXCLUSIVE);
+	entry = layout_entry(layout, text, is_default);
+	slots = entry == NULL ? NULL : slots_of(entry, layout, node);
 	LWLockRelease(&control->lock);
 	return slots;
 }
 
-/* Is there no room for one more layout, made through this database? */
-static bool
-too_many_layouts(void)
-{
-	FlakeLayoutEntry *layouts = dsa_get_address(area, control->layouts);
-	int			through_database = 0;
-
-	for (int i = 0; i < control->nlayouts; i++)
-	{
-		if (layouts[i].database == MyDatabaseId)
-			through_database++;
-	}
-	return control->nlayouts == FLAKE_MAX_LAYOUTS ||
-		through_database == FLAKE_MAX_LAYOUTS_PER_DATABASE;
-}
-
 /*
- * The slots of a layout; the first call in the server makes them.
+ * The slots of a layout, whose canonical text is "text", under a node id; the
+ * first call in the server makes them.  Error if too many layouts make ids
+ * (53400).
  */
 FlakeSlots *
-flake_shmem_slots(const FlakeGeometry *geometry)
+flake_shmem_slots(const FlakeLayout *layout, const char *text, int64 node)
 {
-	FlakeLayoutEntry *entry;
 	FlakeSlots *slots;
 
 	(void) flake_shmem_area();
-	LWLockAcquire(&control->lock, LW_EXCLUSIVE);
-	slots = find_slots(geometry);
-	if (slots == NULL && too_many_layouts())
-	{
-		LWLockRelease(&control->lock);
+	slots = find_slots(layout, text, node, false);
+	if (slots == NULL && flake_layout_is_default(text))
+		slots = find_slots(layout, text, node, true);
+	if (slots == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("too many layouts make ids in this server"),
-				errdetail("At most %d layouts can be in use in a server since it started, %d of them first used in one database.",
-						  FLAKE_MAX_LAYOUTS, FLAKE_MAX_LAYOUTS_PER_DATABASE),
-				errhint("Let generators share a layout; a restart of the server forgets the layouts that are no longer used."));
-	}
-	if (slots == NULL)
-	{
-		entry = (FlakeLayoutEntry *) dsa_get_address(area, control->layouts) +
-			control->nlayouts;
-		entry->slots = create_slots(geometry);
-		entry->database = MyDatabaseId;
-		slots = dsa_get_address(area, entry->slots);
-		control->nlayouts++;
-	}
-	LWLockRelease(&control->lock);
+				errdetail("Besides the built-in layouts, at most %d can make ids in a server since it started, %d of them first used in one database; if they stand in columns' defaults, %d and %d.",
+						  FLAKE_MAX_LAYOUTS, FLAKE_MAX_LAYOUTS_PER_DATABASE,
+						  FLAKE_MAX_DEFAULTS, FLAKE_MAX_DEFAULTS_PER_DATABASE),
+				errhint("Use the same layout for several tables, or make it a column's default; a restart of the server forgets the layouts that are no longer used."));
 	return slots;
 }
 
-/*
- * Gives every layout whose ids are refused, because they would be too far
- * ahead of the clock, new slots that begin at the clock.  Sets *now_us to the
- * clock that this was decided by, and returns a time that no id from the
- * slots then in use is after, not before that.
- *
- * Sessions find the new slots after flake_shmem_end_renewal() only: the lock
- * is held until then, so that marks can be lowered before.  The old slots
- * stay: sessions may be about to use them, see issue.c.
- */
-int64
-flake_shmem_begin_renewal(int64 *now_us)
+/* All layouts and node ids that ids were made of, as FlakeSlotsInUse. */
+List *
+flake_shmem_all_slots(void)
 {
-	FlakeLayoutEntry *layouts;
-	int64		latest_us;
+	List	   *result = NIL;
+	LayoutEntry *layout;
+	SlotsEntry *entry;
 
 	(void) flake_shmem_area();
-	LWLockAcquire(&control->lock, LW_EXCLUSIVE);
-	/* before the clock: see take_range() in issue.c; a full barrier */
-	pg_atomic_fetch_add_u64(&control->generation, 1);
-	latest_us = *now_us = flake_clock_us();
-	layouts = dsa_get_address(area, control->layouts);
-	for (int i = 0; i < control->nlayouts; i++)
+	LWLockAcquire(&control->lock, LW_SHARED);
+	for (dsa_pointer l = control->layouts; DsaPointerIsValid(l); l = layout->next)
 	{
-		FlakeSlots *slots = dsa_get_address(area, layouts[i].slots);
-
-		if (flake_slots_refused(slots, *now_us))
+		layout = dsa_get_address(area, l);
+		for (dsa_pointer s = layout->slots; DsaPointerIsValid(s); s = entry->next)
 		{
-			dsa_pointer place = create_slots(&slots->geometry);
+			FlakeSlotsInUse *one = palloc(sizeof(FlakeSlotsInUse));
 
-			flake_slots_renew(dsa_get_address(area, place), slots, *now_us);
-			layouts[i].slots = place;
+			entry = dsa_get_address(area, s);
+			one->layout = layout->text;
+			one->slots = &entry->slots;
+			result = lappend(result, one);
 		}
-		else
-			latest_us = Max(latest_us, flake_slots_latest_us(slots));
 	}
-	return latest_us;
-}
-
-/* Who sees the new generation finds the new slots, and lower marks. */
-void
-flake_shmem_end_renewal(void)
-{
 	LWLockRelease(&control->lock);
+	return result;
 }
 
 /* True for the first caller since the server started. */

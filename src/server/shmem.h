@@ -7,22 +7,28 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 #include "utils/dsa.h"
 
-#include "core/refill.h"
+#include "core/session.h"
 
-/* Limits on layouts that have slots, so that memory has a bound. */
-#define FLAKE_MAX_LAYOUTS				256 /* in one server */
-#define FLAKE_MAX_LAYOUTS_PER_DATABASE	16	/* made through one database */
+/*
+ * Limits on layouts that are not built in, so that memory has a bound: in one
+ * server, and first used in one database.  Anybody may call the functions, so
+ * more are allowed for layouts of columns' defaults.
+ */
+#define FLAKE_MAX_LAYOUTS				256
+#define FLAKE_MAX_LAYOUTS_PER_DATABASE	16
+#define FLAKE_MAX_DEFAULTS				1024
+#define FLAKE_MAX_DEFAULTS_PER_DATABASE	128
 
-/* Warnings that are given once per server start. */
+/* Lines for the log that are written once per server start. */
 typedef enum FlakeWarning
 {
 	FLAKE_WARN_NODE_DERIVED = 1 << 0,
-	FLAKE_WARN_ADDRESS_CUT = 1 << 1,
 } FlakeWarning;
 
 /*
@@ -33,22 +39,19 @@ typedef struct FlakeControl
 {
 	/* constant once the block is there */
 	int			tranche;
+	bool		preloaded;		/* the area lies behind the block */
 
-	/* protects the making of the area and the fields up to the next comment */
+	/* protects the making of the area, and the four fields below */
 	LWLock		lock;
 	bool		have_area;
-	dsa_handle	area;
-	dsa_pointer layouts;		/* FlakeLayoutEntry[FLAKE_MAX_LAYOUTS] */
-	int			nlayouts;
-	dsa_pointer marks;			/* list of FlakeMark, one per database */
-
-	/* raised when slots are replaced by others that begin at the clock */
-	pg_atomic_uint64 generation;
+	dsa_handle	area;			/* unless it was preloaded */
+	dsa_pointer layouts;		/* list of layouts, see shmem.c */
+	dsa_pointer marks;			/* list of marks, see durable.c */
 
 	/* FlakeWarning bits already given */
 	pg_atomic_uint32 warned;
 
-	/* for the log and reports, see watch.c */
+	/* for the log and reports, see log.c */
 	pg_atomic_uint64 clock_offset;	/* int64: wall clock less boot-time clock */
 	pg_atomic_uint64 clock_steps;	/* of a second or more */
 	pg_atomic_uint64 node_setting;	/* flake.node_id's hash, node id */
@@ -61,20 +64,21 @@ typedef struct FlakeControl
 
 StaticAssertDecl(sizeof(FlakeControl) < 1024, "the control block is small");
 
-/* One layout that has slots. */
-typedef struct FlakeLayoutEntry
+/* One layout and node id in use, for reports. */
+typedef struct FlakeSlotsInUse
 {
-	dsa_pointer slots;			/* FlakeSlots */
-	Oid			database;		/* through which they were made */
-} FlakeLayoutEntry;
+	const char *layout;			/* its text, zero-terminated */
+	FlakeSlots *slots;
+} FlakeSlotsInUse;
 
 extern void flake_shmem_request(void);
 extern FlakeControl *flake_shmem(void);
 extern dsa_area *flake_shmem_area(void);
-extern FlakeSlots *flake_shmem_slots(const FlakeGeometry *geometry);
-extern FlakeSlots *flake_shmem_find_slots(const FlakeGeometry *geometry);
+extern bool flake_shmem_is_attached(void);
+extern dsa_pointer flake_shmem_allocate(Size size);
+extern FlakeSlots *flake_shmem_slots(const FlakeLayout *layout,
+									 const char *text, int64 node);
+extern List *flake_shmem_all_slots(void);
 extern bool flake_shmem_warn_once(FlakeWarning warning);
-extern int64 flake_shmem_begin_renewal(int64 *now_us);
-extern void flake_shmem_end_renewal(void);
 
 #endif							/* FLAKE_SHMEM_H */

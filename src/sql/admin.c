@@ -1,54 +1,68 @@
 /*
- * sql_server.c
- *		SQL functions about this server: its node id and its clock.
+ * admin.c
+ *		SQL functions about this server: its node id, its clock, and what the
+ *		install script needs.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "funcapi.h"
+#include "catalog/namespace.h"
 #include "utils/builtins.h"
 
+#include "server/backend.h"
 #include "server/compat.h"
-#include "sql/generator.h"
 #include "server/durable.h"
 #include "server/node.h"
-#include "server/backend.h"
+#include "server/relation.h"
+#include "sql/layout.h"
+#include "sql/row.h"
 
-PG_FUNCTION_INFO_V1(flake_node_sql);
+PG_FUNCTION_INFO_V1(flake_node);
 PG_FUNCTION_INFO_V1(flake_accept_clock);
-PG_FUNCTION_INFO_V1(flake_reset_clock);
+PG_FUNCTION_INFO_V1(flake_check_schema);
 
-/* flake_node(): (node_id, source) */
+/* flake_node(layout): (node_id, source, read_from) */
 Datum
-flake_node_sql(PG_FUNCTION_ARGS)
+flake_node(PG_FUNCTION_ARGS)
 {
-	FlakeNodeSource source;
-	TupleDesc	row_type;
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
+	const FlakeLayout *layout = flake_layout_arg(fcinfo, 0);
+	FlakeNode	node;
+	int64		node_id = 0;
+	const FlakeError *error;
+	Row			row;
 
-	if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	values[0] = Int32GetDatum(flake_node(flake_default_layout(), &source));
-	values[1] = CStringGetTextDatum(flake_node_source_text(source));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type),
-													  values, nulls)));
+	flake_node_read(&node);
+	error = flake_node_in(&node, layout, &node_id);
+	if (error != NULL)
+		flake_raise(error);
+
+	begin_row(fcinfo, &row);
+	add(&row, Int32GetDatum((int32) node_id));
+	add_text(&row, node.error == NULL ? flake_node_source_text(node.source) : NULL);
+	add_text(&row, node.error == NULL ? node.read_from : NULL);
+	PG_RETURN_DATUM(end_row(&row));
 }
 
 /* flake_accept_clock() */
 Datum
 flake_accept_clock(PG_FUNCTION_ARGS)
 {
-	flake_refuse_on_standby("flake_accept_clock()");
-	flake_mark_accept_clock();
+	flake_backend_refuse("flake_accept_clock()");
+	flake_durable_accept_clock();
 	PG_RETURN_VOID();
 }
 
-/* flake_reset_clock() */
+/*
+ * flake_check_schema(): for the install script, which removes it again.  Error
+ * if there is a schema of the name that the extension needs.
+ */
 Datum
-flake_reset_clock(PG_FUNCTION_ARGS)
+flake_check_schema(PG_FUNCTION_ARGS)
 {
-	flake_refuse_on_standby("flake_reset_clock()");
-	flake_mark_reset_clock();
+	if (OidIsValid(get_namespace_oid(FLAKE_SCHEMA, true)))
+		ereport(ERROR,
+				errcode(ERRCODE_DUPLICATE_SCHEMA),
+				errmsg("schema \"%s\" already exists", FLAKE_SCHEMA),
+				errdetail("The extension keeps its durable mark in a schema of this name and of its own."),
+				errhint("Rename the schema or drop it, then create the extension again."));
 	PG_RETURN_VOID();
 }

@@ -1,28 +1,30 @@
 /*
- * sql_layout.c
+ * layout.c
  *		The SQL type flake_layout, and what a layout can do.
  *
  * A value is stored as its canonical text: it can be read by every later
- * version, output is a copy, and equal layouts are equal bytes.  Whatever
- * computes with one parses it, once per query (flake_layout_arg).
+ * version, output is a copy, equal layouts are equal bytes, and the order is
+ * that of the bytes.  Whatever computes with a layout parses it, once per query
+ * (flake_layout_arg).
  *
- * All functions are immutable: the text form does not depend on any setting.
+ * All functions are immutable: the text form does not depend on any setting,
+ * and presets never change.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "libpq/pqformat.h"
+#include "nodes/primnodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#include "server/compat.h"
 #include "core/layout.h"
+#include "server/compat.h"
 #include "sql/layout.h"
+#include "sql/row.h"
 
 PG_FUNCTION_INFO_V1(flake_layout_in);
 PG_FUNCTION_INFO_V1(flake_layout_out);
@@ -30,6 +32,11 @@ PG_FUNCTION_INFO_V1(flake_layout_recv);
 PG_FUNCTION_INFO_V1(flake_layout_send);
 PG_FUNCTION_INFO_V1(flake_layout_eq);
 PG_FUNCTION_INFO_V1(flake_layout_ne);
+PG_FUNCTION_INFO_V1(flake_layout_lt);
+PG_FUNCTION_INFO_V1(flake_layout_le);
+PG_FUNCTION_INFO_V1(flake_layout_ge);
+PG_FUNCTION_INFO_V1(flake_layout_gt);
+PG_FUNCTION_INFO_V1(flake_layout_cmp);
 PG_FUNCTION_INFO_V1(flake_layout_hash);
 PG_FUNCTION_INFO_V1(flake_layout_hash_extended);
 PG_FUNCTION_INFO_V1(flake_layout_info);
@@ -50,6 +57,47 @@ parse_layout(const char *str, size_t len, FlakeLayout *layout, Node *escontext)
 					 errmsg("%s", error.message),
 					 error.detail[0] ? errdetail("%s", error.detail) : 0,
 					 error.hint[0] ? errhint("%s", error.hint) : 0);
+}
+
+/*
+ * flake_layout_read reads the text of a layout, or raises an error.
+ */
+void
+flake_layout_read(const char *text, size_t length, FlakeLayout *layout)
+{
+	(void) parse_layout(text, length, layout, NULL);
+}
+
+/*
+ * flake_layout_arg_is_constant tells whether argument argno stays the same as
+ * long as the call's fn_extra does.  A parameter may not: PL/pgSQL evaluates an
+ * expression again and again with other values.
+ */
+bool
+flake_layout_arg_is_constant(FunctionCallInfo fcinfo, int argno)
+{
+	Node	   *call = fcinfo->flinfo->fn_expr;
+
+	return call != NULL && IsA(call, FuncExpr) &&
+		argno < list_length(((FuncExpr *) call)->args) &&
+		IsA(list_nth(((FuncExpr *) call)->args, argno), Const);
+}
+
+/*
+ * flake_layout_check_issuable raises an error (22023) unless ids can be issued
+ * by a layout.
+ */
+void
+flake_layout_check_issuable(const FlakeLayout *layout)
+{
+	FlakeLayoutError error;
+
+	if (!flake_layout_issuable(layout, &error))
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("%s: \"%s\"", error.message,
+					   flake_layout_to_string(layout)),
+				errdetail("%s", error.detail));
 }
 
 char *
@@ -78,6 +126,20 @@ same_bytes(struct varlena *a, struct varlena *b)
 		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
 }
 
+/* Compares the two arguments of an operator, as bytes. */
+static int
+compare_args(FunctionCallInfo fcinfo)
+{
+	struct varlena *a = PG_GETARG_VARLENA_PP(0);
+	struct varlena *b = PG_GETARG_VARLENA_PP(1);
+	int			len_a = VARSIZE_ANY_EXHDR(a);
+	int			len_b = VARSIZE_ANY_EXHDR(b);
+	int			order = memcmp(VARDATA_ANY(a), VARDATA_ANY(b),
+							   Min(len_a, len_b));
+
+	return order != 0 ? order : len_a - len_b;
+}
+
 /*
  * flake_layout_arg gives the layout that is argument argno of an SQL function.
  *
@@ -104,8 +166,8 @@ flake_layout_arg(FunctionCallInfo fcinfo, int argno)
 			pfree(cache->value);
 			cache->value = NULL;	/* should what follows fail */
 		}
-		parse_layout(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value),
-					 &cache->layout, NULL);
+		flake_layout_read(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value),
+						  &cache->layout);
 		copy = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, VARSIZE_ANY(value));
 		memcpy(copy, value, VARSIZE_ANY(value));
 		cache->value = copy;
@@ -174,6 +236,36 @@ flake_layout_ne(PG_FUNCTION_ARGS)
 }
 
 Datum
+flake_layout_lt(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_args(fcinfo) < 0);
+}
+
+Datum
+flake_layout_le(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_args(fcinfo) <= 0);
+}
+
+Datum
+flake_layout_ge(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_args(fcinfo) >= 0);
+}
+
+Datum
+flake_layout_gt(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_args(fcinfo) > 0);
+}
+
+Datum
+flake_layout_cmp(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(compare_args(fcinfo));
+}
+
+Datum
 flake_layout_hash(PG_FUNCTION_ARGS)
 {
 	struct varlena *value = PG_GETARG_VARLENA_PP(0);
@@ -212,39 +304,38 @@ ids_per_second(int64 ids_per_tick, int64 tick_us)
 												   Int32GetDatum(6)));
 }
 
+/*
+ * flake_layout_info(layout): (layout, bits, nodes, slots, ids_per_tick,
+ * ids_per_second, tick, first_timestamp, last_timestamp, below_2_53, can_issue)
+ */
 Datum
 flake_layout_info(PG_FUNCTION_ARGS)
 {
 	const FlakeLayout *layout = flake_layout_arg(fcinfo, 0);
-	int64		ids_per_tick = INT64CONST(1) << (layout->slot_bits + layout->seq_bits);
-	int64		max_tick = flake_layout_max_tick(layout);
-	Interval   *tick = palloc0(sizeof(Interval));
-	TupleDesc	tupdesc;
+	int64		ids_per_tick = flake_layout_max_number(layout) + 1;
+	char		full[FLAKE_LAYOUT_TEXT_MAX];
 	TimestampTz first;
 	TimestampTz last;
-	Datum		values[10];
-	bool		nulls[10] = {false};
 	FlakeLayoutError error;
+	Row			row;
 
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	flake_layout_format_full(layout, full, sizeof(full));
 
-	tick->time = layout->tick_us;
+	/* a time beyond int64 comes out as its highest value, no valid timestamp */
 	flake_layout_tick_start_pg(layout, 0, &first);
-	nulls[7] = flake_layout_tick_start_pg(layout, max_tick, &last) != FLAKE_IN_RANGE ||
-		!IS_VALID_TIMESTAMP(last);
+	flake_layout_tick_start_pg(layout, flake_layout_max_tick(layout), &last);
 
-	values[0] = Int32GetDatum(layout->time_bits + layout->time_shift);
-	values[1] = Int64GetDatum(flake_layout_max_node(layout) + 1);
-	values[2] = Int64GetDatum(flake_mask(layout->slot_bits) + 1);
-	values[3] = Int64GetDatum(ids_per_tick);
-	values[4] = ids_per_second(ids_per_tick, layout->tick_us);
-	values[5] = IntervalPGetDatum(tick);
-	values[6] = TimestampTzGetDatum(first);
-	values[7] = TimestampTzGetDatum(last);
-	values[8] = BoolGetDatum(layout->time_bits + layout->time_shift <= 53);
-	values[9] = BoolGetDatum(flake_layout_issuable(layout, &error));
-
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
-													  values, nulls)));
+	begin_row(fcinfo, &row);
+	add(&row, CStringGetTextDatum(full));
+	add(&row, Int32GetDatum(layout->time_bits + layout->time_shift));
+	add(&row, Int64GetDatum(flake_layout_max_node(layout) + 1));
+	add(&row, Int64GetDatum(flake_mask(layout->slot_bits) + 1));
+	add(&row, Int64GetDatum(ids_per_tick));
+	add(&row, ids_per_second(ids_per_tick, layout->tick_us));
+	add_interval(&row, layout->tick_us);
+	add_timestamp(&row, first);
+	add_timestamp(&row, last);
+	add(&row, BoolGetDatum(layout->time_bits + layout->time_shift <= 53));
+	add(&row, BoolGetDatum(flake_layout_issuable(layout, &error)));
+	PG_RETURN_DATUM(end_row(&row));
 }

@@ -1,5 +1,5 @@
 /*
- * sql_layout.h
+ * layout.h
  *		Values of the SQL type flake_layout, for other SQL functions.
  */
 #ifndef FLAKE_SQL_LAYOUT_H
@@ -22,6 +22,10 @@ typedef struct FlakeLayoutCache
 } FlakeLayoutCache;
 
 extern const FlakeLayout *flake_layout_arg(FunctionCallInfo fcinfo, int argno);
+extern bool flake_layout_arg_is_constant(FunctionCallInfo fcinfo, int argno);
+extern void flake_layout_read(const char *text, size_t length,
+							  FlakeLayout *layout);
+extern void flake_layout_check_issuable(const FlakeLayout *layout);
 extern Datum flake_layout_datum(const FlakeLayout *layout);
 extern char *flake_layout_to_string(const FlakeLayout *layout);
 

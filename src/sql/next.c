@@ -1,5 +1,5 @@
 /*
- * sql_issue.c
+ * next.c
  *		SQL functions that make ids.
  *
  * flake_next_id() is the path that counts: while the session's range lasts it
@@ -8,252 +8,178 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/xact.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 
 #include "core/env.h"
-#include "server/compat.h"
-#include "sql/generator.h"
 #include "server/backend.h"
+#include "server/compat.h"
+#include "sql/layout.h"
+#include "sql/row.h"
 #include "sql/text.h"
 
-/*
- * flake_next_ids() gives out this many ids of a range between two looks at the
- * counter or the clock; fewer when the client has come back for more, as from
- * a cursor.
- */
-#define IDS_PER_LOOK 16
-
 PG_FUNCTION_INFO_V1(flake_next_id);
-PG_FUNCTION_INFO_V1(flake_next_id_of);
 PG_FUNCTION_INFO_V1(flake_next_ids);
 PG_FUNCTION_INFO_V1(flake_reserve);
-PG_FUNCTION_INFO_V1(flake_last_id);
-PG_FUNCTION_INFO_V1(flake_last_id_of);
 PG_FUNCTION_INFO_V1(flake_prefixed);
 
-/* The generator that gave out an id last in this process. */
-static FlakeGenerator *last_generator = NULL;
-
-static inline int64
-given_out(FlakeGenerator *generator, int64 id)
+/*
+ * The session of the layout that is argument argno.  Errors: the layout can't
+ * issue ids (22023), and those of flake_backend_new_session().
+ */
+static FlakeSession *
+find_session(FunctionCallInfo fcinfo, int argno, const char *function)
 {
-	generator->last_id = id;
-	generator->has_last = true;
-	last_generator = generator;
-	return id;
+	struct varlena *value = PG_GETARG_VARLENA_PP(argno);
+	const char *text = VARDATA_ANY(value);
+	size_t		length = VARSIZE_ANY_EXHDR(value);
+	FlakeSession *session = flake_backend_session(text, length);
+	FlakeLayout layout;
+
+	if (session != NULL)
+		return session;
+	flake_layout_read(text, length, &layout);
+	flake_layout_check_issuable(&layout);
+	return flake_backend_new_session(&layout, pnstrdup(text, length), function);
+}
+
+/*
+ * The same for functions whose fn_extra is the session, where the layout is a
+ * constant of the call.  Sessions live as long as the backend.
+ */
+static inline FlakeSession *
+kept_session(FunctionCallInfo fcinfo, int argno, const char *function)
+{
+	FlakeSession *session = fcinfo->flinfo->fn_extra;
+
+	if (likely(session != NULL))
+		return session;
+	session = find_session(fcinfo, argno, function);
+	if (flake_layout_arg_is_constant(fcinfo, argno))
+		fcinfo->flinfo->fn_extra = session;
+	return session;
 }
 
 static pg_noinline int64
-next_id_slowly(FlakeGenerator *generator)
+next_id_slowly(FunctionCallInfo fcinfo, int argno, const char *function)
 {
-	static const char *const function = "flake_next_id()";
-	FlakeSession *session;
+	FlakeSession *session = kept_session(fcinfo, argno, function);
 
-	generator = flake_generator_again(generator);
-	session = flake_generator_session(generator, function);
 	if (!flake_session_ready(session))
-		flake_session_grant(session, 1, function);
-	return given_out(generator, flake_session_give(session));
+		flake_backend_grant(session, 1, 1, function);
+	return flake_session_give(session);
 }
 
 static inline int64
-next_id(FlakeGenerator *generator)
+next_id(FunctionCallInfo fcinfo, int argno, const char *function)
 {
+	FlakeSession *session = fcinfo->flinfo->fn_extra;
 	int64		id;
 
-	if (unlikely(generator->session == NULL ||
-				 !flake_session_next(generator->session, &id)))
-		return next_id_slowly(generator);
-	return given_out(generator, id);
+	if (likely(session != NULL && flake_session_next(session, &id)))
+		return id;
+	return next_id_slowly(fcinfo, argno, function);
 }
 
-/*
- * The generator named by an argument.  Within one call site of a statement
- * the name is mostly the same, so the last one is kept there.
- */
-static inline FlakeGenerator *
-generator_arg(FunctionCallInfo fcinfo, int argno)
-{
-	text	   *name = PG_GETARG_TEXT_PP(argno);
-	FlakeGenerator *generator = fcinfo->flinfo->fn_extra;
-
-	if (likely(generator != NULL && flake_generator_is(generator, name)))
-		return generator;
-	generator = flake_generator(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
-	fcinfo->flinfo->fn_extra = generator;
-	return generator;
-}
-
-/* flake_next_id() */
+/* flake_next_id(layout) */
 Datum
 flake_next_id(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(next_id(flake_default_generator()));
+	PG_RETURN_INT64(next_id(fcinfo, 0, "flake_next_id()"));
 }
 
-/* flake_next_id(generator) */
-Datum
-flake_next_id_of(PG_FUNCTION_ARGS)
+/* What flake_next_ids() keeps from row to row. */
+typedef struct NextIds
 {
-	PG_RETURN_INT64(next_id(generator_arg(fcinfo, 0)));
-}
+	FlakeSession *session;
+	int64		rest;			/* ids still to be given out */
+} NextIds;
 
-static int64
-count_arg(int64 count)
+static NextIds *
+begin_next_ids(FunctionCallInfo fcinfo, const char *function)
 {
+	int64		count = PG_GETARG_INT64(0);
+	FuncCallContext *context;
+	NextIds    *state;
+
 	if (count < 0)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("count %lld is out of range", (long long) count),
 				errdetail("It must be greater than or equal to zero."));
-	return count;
-}
-
-/* What the two set-returning functions keep from row to row. */
-typedef struct RunState
-{
-	FlakeGenerator *generator;
-	FlakeSession *session;
-	int64		rest;			/* ids still to be given out */
-	int			unlooked;		/* ids until the next look at the time */
-	TimestampTz statement;		/* when the client asked for these rows */
-} RunState;
-
-/* The first call of such a function: (count [, generator]). */
-static RunState *
-begin_run(FunctionCallInfo fcinfo, const char *function)
-{
-	FuncCallContext *context = SRF_FIRSTCALL_INIT();
-	RunState   *state = MemoryContextAllocZero(context->multi_call_memory_ctx,
-											   sizeof(RunState));
-
-	state->rest = count_arg(PG_GETARG_INT64(0));
-	if (PG_NARGS() > 1)
-	{
-		text	   *name = PG_GETARG_TEXT_PP(1);
-
-		state->generator = flake_generator(VARDATA_ANY(name),
-										   VARSIZE_ANY_EXHDR(name));
-	}
-	else
-		state->generator = flake_default_generator();
-	state->generator = flake_generator_again(state->generator);
-	state->session = flake_generator_session(state->generator, function);
+	context = SRF_FIRSTCALL_INIT();
+	state = MemoryContextAlloc(context->multi_call_memory_ctx, sizeof(NextIds));
+	state->session = find_session(fcinfo, 1, function);
+	state->rest = count;
 	context->user_fctx = state;
 	return state;
 }
 
-/* flake_next_ids(count [, generator]) */
+/*
+ * flake_next_ids(count, layout)
+ *
+ * The rows come out of the session's own range one by one, so other calls
+ * between two rows keep their place in the order, and each id has the time at
+ * which its row was asked for.
+ */
 Datum
 flake_next_ids(PG_FUNCTION_ARGS)
 {
 	static const char *const function = "flake_next_ids()";
 	FuncCallContext *context;
-	RunState   *state;
-	FlakeSession *session;
+	NextIds    *state;
 	int64		id;
 
 	if (SRF_IS_FIRSTCALL())
-		(void) begin_run(fcinfo, function);
-	context = fcinfo->flinfo->fn_extra;	/* as SRF_PERCALL_SETUP(), inline */
+		(void) begin_next_ids(fcinfo, function);
+	context = fcinfo->flinfo->fn_extra; /* as SRF_PERCALL_SETUP(), inline */
 	state = context->user_fctx;
 	if (state->rest == 0)
 		SRF_RETURN_DONE(context);
 
-	/*
-	 * The rows come out of the session's own range one by one, so other calls
-	 * between two rows keep their place in the order.
-	 */
-	session = state->session;
-	if (state->unlooked > 0 && session->next_id < session->end_id &&
-		state->statement == GetCurrentStatementStartTimestamp())
-		state->unlooked--;
-	else
+	if (unlikely(!flake_session_next(state->session, &id)))
 	{
-		if (!flake_session_ready(session))
-			flake_session_grant(session, state->rest, function);
-		state->unlooked = IDS_PER_LOOK - 1;
-		state->statement = GetCurrentStatementStartTimestamp();
+		flake_backend_grant(state->session, state->rest, 1, function);
+		id = flake_session_give(state->session);
 	}
-	id = flake_session_give(session);
 	state->rest--;
-	SRF_RETURN_NEXT(context, Int64GetDatum(given_out(state->generator, id)));
+	SRF_RETURN_NEXT(context, Int64GetDatum(id));
 }
 
-/* flake_reserve(count [, generator]): (first_id, last_id, step) */
+/* flake_reserve(count, layout): (first_id, last_id, step) */
 Datum
 flake_reserve(PG_FUNCTION_ARGS)
 {
 	static const char *const function = "flake_reserve()";
-	FuncCallContext *context;
-	RunState   *state;
-	Datum		values[3];
-	bool		nulls[3] = {false, false, false};
-	int64		first;
-	int64		last;
-	int64		count;
+	int64		count = PG_GETARG_INT64(0);
+	FlakeSession *session = kept_session(fcinfo, 1, function);
+	int64		most = flake_session_field(session);
+	int64		first_id;
+	Row			row;
 
-	if (SRF_IS_FIRSTCALL())
-	{
-		TupleDesc	row_type;
-		MemoryContext old;
-
-		(void) begin_run(fcinfo, function);
-		context = SRF_PERCALL_SETUP();
-		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		context->tuple_desc = BlessTupleDesc(row_type);
-		MemoryContextSwitchTo(old);
-	}
-	context = SRF_PERCALL_SETUP();
-	state = context->user_fctx;
-	if (state->rest == 0)
-		SRF_RETURN_DONE(context);
-
-	count = flake_session_take_run(state->session, state->rest, function, &first);
-	last = first + (int64) ((uint64) (count - 1) * state->session->step);
-	state->rest -= count;
-	(void) given_out(state->generator, last);
-
-	values[0] = Int64GetDatum(first);
-	values[1] = Int64GetDatum(last);
-	values[2] = Int64GetDatum((int64) state->session->step);
-	SRF_RETURN_NEXT(context,
-					HeapTupleGetDatum(heap_form_tuple(context->tuple_desc,
-													  values, nulls)));
-}
-
-static int64
-last_id(const FlakeGenerator *generator)
-{
-	if (generator == NULL || !generator->has_last)
+	if (count < 1 || count > most)
 		ereport(ERROR,
-				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("flake_last_id is not yet defined in this session"),
-				errhint("Make an id first, for example with flake_next_id()."));
-	return generator->last_id;
-}
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("count %lld is out of range", (long long) count),
+				errdetail("Layout \"%s\" can give 1 to %lld ids at once.",
+						  flake_layout_to_string(session->layout),
+						  (long long) most));
 
-/* flake_last_id() */
-Datum
-flake_last_id(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT64(last_id(last_generator));
-}
+	if (flake_session_left(session) < count || !flake_session_ready(session))
+		flake_backend_grant(session, count, count, function);
+	first_id = (int64) session->next_id;
+	session->next_id += (uint64) count * session->step;
 
-/* flake_last_id(generator) */
-Datum
-flake_last_id_of(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT64(last_id(generator_arg(fcinfo, 0)));
+	/* only now: a look at the catalogs can empty the range */
+	begin_row(fcinfo, &row);
+	add(&row, Int64GetDatum(first_id));
+	add(&row, Int64GetDatum(first_id + (count - 1) * (int64) session->step));
+	add(&row, Int64GetDatum((int64) session->step));
+	PG_RETURN_DATUM(end_row(&row));
 }
 
 /*
- * flake_prefixed(prefix, pos, encoding, generator)
+ * flake_prefixed(prefix, pos, encoding, layout)
  *
  * The position is checked against the lowest id that could come now, so that
  * a wrong one uses up no id.
@@ -261,17 +187,15 @@ flake_last_id_of(PG_FUNCTION_ARGS)
 Datum
 flake_prefixed(PG_FUNCTION_ARGS)
 {
+	static const char *const function = "flake_prefixed()";
 	text	   *prefix = PG_GETARG_TEXT_PP(0);
 	int32		position = PG_GETARG_INT32(1);
 	FlakeEncoding encoding = flake_encoding_arg(PG_GETARG_TEXT_PP(2));
-	FlakeGenerator *generator = generator_arg(fcinfo, 3);
+	const FlakeLayout *layout = kept_session(fcinfo, 3, function)->layout;
 	int64		tick;
-	int64		lowest = 0;
 
-	if (flake_layout_tick_at(&generator->layout, flake_clock_us(), &tick) ==
-		FLAKE_IN_RANGE)
-		lowest = flake_layout_min_id(&generator->layout, tick);
-	flake_check_position(lowest, position, encoding);
-	PG_RETURN_TEXT_P(flake_format_id(next_id(generator), prefix, position,
-									 encoding));
+	if (flake_layout_tick_at(layout, flake_clock_us(), &tick) == FLAKE_IN_RANGE)
+		flake_check_position(flake_layout_min_id(layout, tick), position, encoding);
+	PG_RETURN_TEXT_P(flake_format_id(next_id(fcinfo, 3, function), prefix,
+									 position, encoding));
 }

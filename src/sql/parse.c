@@ -1,15 +1,15 @@
 /*
- * sql_parse.c
- *		SQL functions that take ids apart, and that make the lowest and the
- *		highest id of a time.
+ * parse.c
+ *		SQL functions that take ids apart, and that go from times to ids.
  *
- * Each comes twice: with a layout as the second argument, then it depends on
- * its arguments alone and is IMMUTABLE; or without, then the layout is that of
- * the generator "default" and it is STABLE.  A field that the layout does not
- * have has no bits, so its value is 0; flake_fields() tells what there is.
+ * Each has the layout as its last argument, depends on its arguments alone and
+ * is IMMUTABLE.  A field that the layout does not have has no bits, so its
+ * value is 0; flake_fields() tells what there is.
  *
  * All functions of ids refuse the same ids: those that have bits which the
- * layout does not (22003), and those whose time timestamptz can't hold (22008).
+ * layout does not (22003), and those whose time timestamptz cannot hold
+ * (22008).  An id whose fixed parts have other values than the layout's is read
+ * all the same: it is that of another shard or tenant.
  */
 #include "postgres.h"
 
@@ -20,20 +20,19 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-#include "server/compat.h"
-#include "sql/generator.h"
 #include "core/layout.h"
+#include "server/compat.h"
 #include "sql/layout.h"
+#include "sql/row.h"
 
 PG_FUNCTION_INFO_V1(flake_parse);
 PG_FUNCTION_INFO_V1(flake_timestamp);
 PG_FUNCTION_INFO_V1(flake_unix_ms);
 PG_FUNCTION_INFO_V1(flake_node_id);
-PG_FUNCTION_INFO_V1(flake_slot);
-PG_FUNCTION_INFO_V1(flake_sequence);
 PG_FUNCTION_INFO_V1(flake_fields);
 PG_FUNCTION_INFO_V1(flake_min_id);
 PG_FUNCTION_INFO_V1(flake_max_id);
+PG_FUNCTION_INFO_V1(flake_id_at);
 
 /* An id that was found to be one of its layout. */
 typedef struct CheckedId
@@ -44,32 +43,31 @@ typedef struct CheckedId
 } CheckedId;
 
 /* What flake_parse() keeps between calls. */
-typedef struct KeptByParse
+typedef struct ParseCache
 {
 	FlakeLayoutCache cache;		/* MUST BE FIRST, for flake_layout_arg() */
 	TupleDesc	tupdesc;
-} KeptByParse;
+} ParseCache;
 
-static const FlakeLayout *
-get_layout(FunctionCallInfo fcinfo)
-{
-	return PG_NARGS() > 1 ? flake_layout_arg(fcinfo, 1) : flake_default_layout();
-}
+/*----------
+ * Ids taken apart
+ *----------
+ */
 
-/* The id that is the first argument, checked against the layout. */
+/* The arguments (id, layout), the id checked against the layout. */
 static CheckedId
 get_id(FunctionCallInfo fcinfo)
 {
 	CheckedId	checked;
 
 	checked.id = PG_GETARG_INT64(0);
-	checked.layout = get_layout(fcinfo);
+	checked.layout = flake_layout_arg(fcinfo, 1);
 
 	if (!flake_layout_has(checked.layout, checked.id))
 		ereport(ERROR,
 				errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				errmsg("id out of range: %lld", (long long) checked.id),
-				errdetail("Ids of layout \"%s\" are from 0 to %lld.",
+				errdetail("Ids of layout \"%s\" range from 0 to %lld.",
 						  flake_layout_to_string(checked.layout),
 						  (long long) flake_layout_max_id(checked.layout)));
 
@@ -80,7 +78,7 @@ get_id(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
 				errmsg("time of id out of range: %lld", (long long) checked.id),
-				errdetail("With layout \"%s\", its time is later than type %s can hold.",
+				errdetail("In layout \"%s\", its time is later than type %s can hold.",
 						  flake_layout_to_string(checked.layout),
 						  "timestamp with time zone"));
 	return checked;
@@ -90,30 +88,27 @@ get_id(FunctionCallInfo fcinfo)
 static int64
 unix_ms_of(TimestampTz time)
 {
-	int64		pg_ms = time / 1000 - (time % 1000 < 0);
-
-	return pg_ms + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-		(USECS_PER_DAY / 1000);
+	return time / 1000 - (time % 1000 < 0) + FLAKE_PG_EPOCH_US / 1000;
 }
 
+/*
+ * flake_parse(id, layout): (created_at, unix_ms, tick, node_id, slot, sequence)
+ */
 Datum
 flake_parse(PG_FUNCTION_ARGS)
 {
-	KeptByParse *state = fcinfo->flinfo->fn_extra;
+	ParseCache *state = fcinfo->flinfo->fn_extra;
 	CheckedId	checked;
 	const FlakeLayout *layout;
-	Datum		values[7];
-	bool		nulls[7] = {false};
+	Datum		values[6];
+	bool		nulls[6] = {false};
 
 	if (state == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		TupleDesc	tupdesc;
 
-		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		state = palloc0(sizeof(KeptByParse));
-		state->tupdesc = BlessTupleDesc(tupdesc);
+		state = palloc0(sizeof(ParseCache));
+		state->tupdesc = row_type(fcinfo);
 		fcinfo->flinfo->fn_extra = state;
 		MemoryContextSwitchTo(old);
 	}
@@ -121,13 +116,12 @@ flake_parse(PG_FUNCTION_ARGS)
 	checked = get_id(fcinfo);
 	layout = checked.layout;
 
-	values[0] = Int64GetDatum(checked.id);
-	values[1] = TimestampTzGetDatum(checked.created_at);
-	values[2] = Int64GetDatum(unix_ms_of(checked.created_at));
-	values[3] = Int64GetDatum(flake_layout_tick(layout, checked.id));
-	values[4] = Int32GetDatum((int32) flake_layout_node(layout, checked.id));
-	values[5] = Int32GetDatum((int32) flake_layout_slot(layout, checked.id));
-	values[6] = Int32GetDatum((int32) flake_layout_sequence(layout, checked.id));
+	values[0] = TimestampTzGetDatum(checked.created_at);
+	values[1] = Int64GetDatum(unix_ms_of(checked.created_at));
+	values[2] = Int64GetDatum(flake_layout_tick(layout, checked.id));
+	values[3] = Int32GetDatum((int32) flake_layout_node(layout, checked.id));
+	values[4] = Int32GetDatum((int32) flake_layout_slot(layout, checked.id));
+	values[5] = Int32GetDatum((int32) flake_layout_sequence(layout, checked.id));
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(state->tupdesc,
 													  values, nulls)));
@@ -153,23 +147,10 @@ flake_node_id(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32((int32) flake_layout_node(checked.layout, checked.id));
 }
 
-Datum
-flake_slot(PG_FUNCTION_ARGS)
-{
-	CheckedId	checked = get_id(fcinfo);
-
-	PG_RETURN_INT32((int32) flake_layout_slot(checked.layout, checked.id));
-}
-
-Datum
-flake_sequence(PG_FUNCTION_ARGS)
-{
-	CheckedId	checked = get_id(fcinfo);
-
-	PG_RETURN_INT32((int32) flake_layout_sequence(checked.layout, checked.id));
-}
-
-/* One row per field, the most significant first. */
+/*
+ * flake_fields(id, layout): (field, bits, value), one row per field, the most
+ * significant first
+ */
 Datum
 flake_fields(PG_FUNCTION_ARGS)
 {
@@ -190,6 +171,68 @@ flake_fields(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/*----------
+ * From times to ids
+ *----------
+ */
+
+/*
+ * The tick that holds a time.  The infinities are outside every layout; that of
+ * the past is so by its number, which is before every epoch.
+ */
+static FlakeRange
+tick_at(const FlakeLayout *layout, TimestampTz time, int64 *tick)
+{
+	if (TIMESTAMP_IS_NOEND(time))
+		return FLAKE_AFTER;
+	return flake_layout_tick_at_pg(layout, time, tick);
+}
+
+/*
+ * flake_min_id(created_at, layout)
+ *
+ * Never an error, so that a query can compare with any time.  Whatever is
+ * before the layout's first tick is before the lowest id, 0; whatever is after
+ * its last one is after the highest, but for the one id that no bigint exceeds.
+ */
+Datum
+flake_min_id(PG_FUNCTION_ARGS)
+{
+	const FlakeLayout *layout = flake_layout_arg(fcinfo, 1);
+	int64		last = flake_layout_max_id(layout);
+	int64		tick;
+
+	switch (tick_at(layout, PG_GETARG_TIMESTAMPTZ(0), &tick))
+	{
+		case FLAKE_BEFORE:
+			PG_RETURN_INT64(0);
+		case FLAKE_AFTER:
+			PG_RETURN_INT64(last < PG_INT64_MAX ? last + 1 : last);
+		case FLAKE_IN_RANGE:
+			break;
+	}
+	PG_RETURN_INT64(flake_layout_min_id(layout, tick));
+}
+
+/* flake_max_id(created_at, layout); -1 is before the lowest id */
+Datum
+flake_max_id(PG_FUNCTION_ARGS)
+{
+	const FlakeLayout *layout = flake_layout_arg(fcinfo, 1);
+	int64		tick;
+
+	switch (tick_at(layout, PG_GETARG_TIMESTAMPTZ(0), &tick))
+	{
+		case FLAKE_BEFORE:
+			PG_RETURN_INT64(-1);
+		case FLAKE_AFTER:
+			PG_RETURN_INT64(flake_layout_max_id(layout));
+		case FLAKE_IN_RANGE:
+			break;
+	}
+	PG_RETURN_INT64(flake_layout_max_id_of(layout, tick));
 }
 
 /* Refuses a time that the layout has no tick for. */
@@ -214,36 +257,50 @@ report_time_out_of_range(const FlakeLayout *layout, TimestampTz time)
 			errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
 			errmsg("timestamp out of range: \"%s\"",
 				   pstrdup(timestamptz_to_str(time))),
-			errdetail("Times of layout \"%s\" are from %s to %s.",
+			errdetail("Times of layout \"%s\" range from %s to %s.",
 					  flake_layout_to_string(layout),
 					  first_shown, timestamptz_to_str(last)));
 }
 
-/* The tick that holds the time which is the first argument. */
-static int64
-get_tick(FunctionCallInfo fcinfo, const FlakeLayout *layout)
+/*
+ * flake_id_at(created_at, n, node_id, layout)
+ *
+ * An id that could have been issued: n counts the ids of a tick and server in
+ * their order, so it is the slot and, below it, the sequence.  That is why the
+ * layout must be one that can issue ids: there the two lie side by side.
+ */
+Datum
+flake_id_at(PG_FUNCTION_ARGS)
 {
 	TimestampTz time = PG_GETARG_TIMESTAMPTZ(0);
-	int64		tick = 0;
+	int64		n = PG_GETARG_INT64(1);
+	int32		node = PG_GETARG_INT32(2);
+	const FlakeLayout *layout = flake_layout_arg(fcinfo, 3);
+	int64		slot = n >> layout->seq_bits;
+	int64		sequence = n & flake_mask(layout->seq_bits);
+	int64		tick;
 
-	if (TIMESTAMP_NOT_FINITE(time) ||
-		flake_layout_tick_at_pg(layout, time, &tick) != FLAKE_IN_RANGE)
+	flake_layout_check_issuable(layout);
+	if (tick_at(layout, time, &tick) != FLAKE_IN_RANGE)
 		report_time_out_of_range(layout, time);
-	return tick;
-}
+	if (n < 0 || n > flake_layout_max_number(layout))
+		ereport(ERROR,
+				errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				errmsg("number of id in its tick out of range: %lld",
+					   (long long) n),
+				errdetail("In layout \"%s\", the ids of one server in a tick are numbered from 0 to %lld.",
+						  flake_layout_to_string(layout),
+						  (long long) flake_layout_max_number(layout)));
+	if (node < 0 || node > flake_layout_max_node(layout))
+		ereport(ERROR,
+				errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				errmsg("node id out of range: %d", node),
+				errdetail("Node ids of layout \"%s\" range from 0 to %lld.",
+						  flake_layout_to_string(layout),
+						  (long long) flake_layout_max_node(layout)));
 
-Datum
-flake_min_id(PG_FUNCTION_ARGS)
-{
-	const FlakeLayout *layout = get_layout(fcinfo);
-
-	PG_RETURN_INT64(flake_layout_min_id(layout, get_tick(fcinfo, layout)));
-}
-
-Datum
-flake_max_id(PG_FUNCTION_ARGS)
-{
-	const FlakeLayout *layout = get_layout(fcinfo);
-
-	PG_RETURN_INT64(flake_layout_max_id_of(layout, get_tick(fcinfo, layout)));
+	PG_RETURN_INT64(flake_layout_min_id(layout, tick) |
+					flake_layout_node_part(layout, node) |
+					slot << layout->slot_shift |
+					sequence << layout->seq_shift);
 }

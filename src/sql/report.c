@@ -1,10 +1,13 @@
 /*
- * sql_report.c
- *		What the server knows about its ids: for flake_generators and
+ * report.c
+ *		What the server knows about its ids: for the view flake.layouts and for
  *		flake_check().
  *
- * Everything is read without a lock while sessions go on, so the figures of
- * one row need not be of the same instant.
+ * Figures are read without a lock while sessions go on, so those of one row
+ * need not be of the same instant.
+ *
+ * Monitoring must speak while something is wrong, so nothing here raises what
+ * it is to report: that is a column of its own.
  */
 #include "postgres.h"
 
@@ -12,198 +15,261 @@
 #include <sys/timex.h>
 #endif
 
-#include "access/htup_details.h"
+#include "access/xact.h"
 #include "access/xlog.h"
-#include "common/int.h"
-#include "datatype/timestamp.h"
+#include "commands/dbcommands.h"
 #include "funcapi.h"
+#include "nodes/nodes.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/tuplestore.h"
 
 #include "core/env.h"
 #include "server/compat.h"
-#include "sql/generator.h"
+#include "server/defaults.h"
 #include "server/durable.h"
 #include "server/node.h"
+#include "server/relation.h"
+#include "server/settings.h"
 #include "server/shmem.h"
 #include "sql/layout.h"
+#include "sql/row.h"
 
-PG_FUNCTION_INFO_V1(flake_layout_state);
+PG_FUNCTION_INFO_V1(flake_layout_states);
 PG_FUNCTION_INFO_V1(flake_mark_state);
+PG_FUNCTION_INFO_V1(flake_node_state);
+PG_FUNCTION_INFO_V1(flake_version_state);
 PG_FUNCTION_INFO_V1(flake_kernel_clock);
+PG_FUNCTION_INFO_V1(flake_layout_in_default);
 
-/* A row that is being built, field by field. */
-typedef struct Row
+/*
+ * Why shared memory can't be had, NULL if it is there.  In a subtransaction, for
+ * that is what cleans up after an error; a parallel operation can't begin one,
+ * so there the error is raised.
+ */
+static const char *
+shared_memory_error(void)
 {
-	TupleDesc	desc;
-	int			nfields;
-	Datum		values[16];
-	bool		nulls[16];
-} Row;
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	const char *volatile problem = NULL;
 
-static void
-begin_row(FunctionCallInfo fcinfo, Row *row)
-{
-	if (get_call_result_type(fcinfo, NULL, &row->desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	Assert(row->desc->natts <= lengthof(row->values));
-	row->nfields = 0;
-	memset(row->nulls, true, sizeof(row->nulls));
-}
+	if ((flake_shmem_is_attached() &&
+		 (RecoveryInProgress() || flake_durable_is_attached())) ||
+		IsInParallelMode())
+	{
+		(void) flake_shmem_area();
+		return NULL;
+	}
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		(void) flake_shmem_area();
+		if (!RecoveryInProgress())
+			(void) flake_durable_mark();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
 
-static void
-add(Row *row, Datum value)
-{
-	row->nulls[row->nfields] = false;
-	row->values[row->nfields++] = value;
-}
-
-static void
-add_null(Row *row)
-{
-	row->nfields++;
-}
-
-static Datum
-end_row(Row *row)
-{
-	Assert(row->nfields == row->desc->natts);
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row->desc),
-											 row->values, row->nulls));
-}
-
-/* A time in microseconds since 1970, NULL if timestamptz can't hold it. */
-static void
-add_time(Row *row, int64 unix_us)
-{
-	TimestampTz time;
-
-	if (pg_sub_s64_overflow(unix_us, (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-							USECS_PER_DAY, &time) ||
-		!IS_VALID_TIMESTAMP(time))
-		add_null(row);
-	else
-		add(row, TimestampTzGetDatum(time));
-}
-
-static void
-add_interval(Row *row, int64 us)
-{
-	Interval   *interval = palloc0(sizeof(Interval));
-
-	interval->time = us;
-	add(row, IntervalPGetDatum(interval));
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		problem = error->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return problem;
 }
 
 /*
- * The latest id taken from any slot; false if there is none.  Its node is the
- * one now in force.
+ * The highest id taken from any slot; false if there is none.
  */
 static bool
-latest_id(const FlakeLayout *layout, FlakeSlots *slots, int64 node, int64 *id)
+highest_id(const FlakeLayout *layout, FlakeSlots *slots, int64 *id)
 {
-	uint64		latest = 0;
-	uint32		slot = 0;
+	int64		node = slots->node == FLAKE_NO_NODE ? 0 : slots->node;
+	bool		found = false;
 
+	*id = 0;
 	for (uint32 i = 0; i < (UINT32_C(1) << layout->slot_bits); i++)
 	{
 		uint64		word = pg_atomic_read_u64(&slots->slot[i].word);
+		int64		last = flake_layout_min_id(layout, word >> layout->seq_bits) |
+			flake_layout_node_part(layout, node) |
+			((int64) i << layout->slot_shift) |
+			(int64) ((word & flake_mask(layout->seq_bits)) << layout->seq_shift);
 
-		if (pg_atomic_read_u64(&slots->slot[i].taken) > 0 && word >= latest)
+		if (pg_atomic_read_u64(&slots->slot[i].taken) > 0 &&
+			(!found || last > *id))
 		{
-			latest = word;
-			slot = i;
+			*id = last;
+			found = true;
 		}
 	}
-	*id = flake_layout_min_id(layout, latest >> layout->seq_bits) |
-		flake_layout_node_bits_of(layout, node) |
-		((int64) slot << layout->slot_shift) |
-		(int64) ((latest & flake_mask(layout->seq_bits)) << layout->seq_shift);
-	return latest > 0;
+	return found;
 }
 
-/*
- * flake_layout_state(layout): (node_id, node_source, node_fits, ids_taken,
- * last_id, last_time, ahead, waits, wait_time, used_up)
- */
-Datum
-flake_layout_state(PG_FUNCTION_ARGS)
+/* One row of flake_layout_states(). */
+static void
+add_layout(Row *row, const FlakeSlotsInUse *one)
 {
-	const FlakeLayout *layout = flake_layout_arg(fcinfo, 0);
-	bool		fits = flake_node_fits(layout);
-	FlakeNodeSource source = FLAKE_NODE_SETTING;
-	int64		node = fits ? flake_node(layout, &source) : 0;
-	FlakeGeometry geometry;
-	FlakeSlots *slots;
+	FlakeLayout layout;
+	FlakeSlots *slots = one->slots;
 	uint64		taken = 0;
 	uint64		used_up = 0;
 	int64		id;
 	int64		id_us;
-	Row			row;
 
-	flake_layout_geometry(layout, &geometry);
-	slots = flake_shmem_find_slots(&geometry);
-
-	begin_row(fcinfo, &row);
-	if (fits)
-		add(&row, Int32GetDatum(node));
-	else
-		add_null(&row);
-	add(&row, CStringGetTextDatum(flake_node_source_text(source)));
-	add(&row, BoolGetDatum(fits));
-
-	for (uint32 i = 0; slots != NULL && i < (UINT32_C(1) << layout->slot_bits); i++)
+	flake_layout_read(one->layout, strlen(one->layout), &layout);
+	for (uint32 i = 0; i < (UINT32_C(1) << layout.slot_bits); i++)
 	{
 		taken += pg_atomic_read_u64(&slots->slot[i].taken);
 		used_up += pg_atomic_read_u64(&slots->slot[i].used_up);
 	}
-	add(&row, Int64GetDatum(taken));
-	if (slots != NULL && latest_id(layout, slots, node, &id) &&
-		flake_layout_tick_start(layout, flake_layout_tick(layout, id),
+
+	add(row, flake_layout_datum(&layout));
+	if (slots->node == FLAKE_NO_NODE)
+		add_null(row);
+	else
+		add(row, Int32GetDatum((int32) slots->node));
+	add(row, Int64GetDatum(taken));
+	if (highest_id(&layout, slots, &id) &&
+		flake_layout_tick_start(&layout, flake_layout_tick(&layout, id),
 								&id_us) == FLAKE_IN_RANGE)
 	{
-		add(&row, Int64GetDatum(id));
-		add_time(&row, id_us);
-		add_interval(&row, Max(id_us - flake_clock_us(), 0));
+		add(row, Int64GetDatum(id));
+		add_time(row, id_us);
+		add_interval(row, Max(id_us - flake_clock_us(), 0));
 	}
 	else
 	{
-		add_null(&row);
-		add_null(&row);
-		add_null(&row);
+		add_null(row);
+		add_null(row);
+		add_null(row);
 	}
-	add(&row, Int64GetDatum(slots ? pg_atomic_read_u64(&slots->waits) : 0));
-	add_interval(&row, slots ? pg_atomic_read_u64(&slots->waited_us) : 0);
-	add(&row, Int64GetDatum(used_up));
-	PG_RETURN_DATUM(end_row(&row));
+	add(row, Int64GetDatum(pg_atomic_read_u64(&slots->waits)));
+	add_interval(row, pg_atomic_read_u64(&slots->waited_us));
+	add(row, Int64GetDatum(used_up));
 }
 
 /*
- * flake_mark_state(): (mark, start_mark, moves, clock_steps)
+ * flake_layout_states(): for each layout and node id that ids were made of since
+ * the server started (layout, node_id, ids_taken, last_id, last_time, lead,
+ * waits, wait_time, slots_used_up)
+ */
+Datum
+flake_layout_states(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (shared_memory_error() != NULL)
+		return (Datum) 0;
+	foreach(cell, flake_shmem_all_slots())
+	{
+		Row			row = {.desc = rsinfo->setDesc};
+
+		add_layout(&row, lfirst(cell));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values,
+							 row.nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * flake_mark_state(): (mark, start_mark, mark_moves, clock_steps, max_lead,
+ * latest_start_mark, latest_database, problem)
  *
  * The marks are NULL if no id was made in this database since the server
- * started.
+ * started; the latest is of all databases.  problem says why nothing can be
+ * told, else it is NULL.
  */
 Datum
 flake_mark_state(PG_FUNCTION_ARGS)
 {
-	FlakeMarkState state = {.moves = 0};
-	bool		published = !RecoveryInProgress() && flake_mark_state_now(&state);
+	FlakeMarkState state = {
+		.mark_us = FLAKE_NO_TIME,
+		.start_us = FLAKE_NO_TIME,
+		.latest_start_us = FLAKE_NO_TIME,
+	};
+	const char *problem = shared_memory_error();
+	Row			row;
+
+	if (problem == NULL && !RecoveryInProgress())
+		state = flake_durable_state();
+
+	begin_row(fcinfo, &row);
+	add_time(&row, state.mark_us);
+	add_time(&row, state.start_us);
+	add(&row, Int64GetDatum(state.moves));
+	if (problem == NULL)
+		add(&row, Int64GetDatum(pg_atomic_read_u64(&flake_shmem()->clock_steps)));
+	else
+		add_null(&row);
+	add_interval(&row, (int64) flake_setting_max_clock_lead * 1000);
+	add_time(&row, state.latest_start_us);
+	add_text(&row, get_database_name(state.latest_database));
+	add_text(&row, problem);
+	PG_RETURN_DATUM(end_row(&row));
+}
+
+/*
+ * flake_node_state(layout): (node_id, source, read_from, problem, detail, hint)
+ *
+ * problem says why no ids of the layout can be made under this node id, else it
+ * is NULL.
+ */
+Datum
+flake_node_state(PG_FUNCTION_ARGS)
+{
+	const FlakeLayout *layout = flake_layout_arg(fcinfo, 0);
+	FlakeNode	node;
+	int64		node_id = 0;
+	const FlakeError *error;
+	Row			row;
+
+	flake_node_read(&node);
+	error = flake_node_in(&node, layout, &node_id);
+	if (error == NULL && layout->free_node_bits > 0)
+		error = flake_node_refusal(&node);
+
+	begin_row(fcinfo, &row);
+	if (error == NULL)
+		add(&row, Int32GetDatum((int32) node_id));
+	else
+		add_null(&row);
+	add_text(&row, node.error == NULL ? flake_node_source_text(node.source) : NULL);
+	add_text(&row, node.error == NULL ? node.read_from : NULL);
+	add_text(&row, error == NULL ? NULL : error->message);
+	add_text(&row, error == NULL ? NULL : error->detail);
+	add_text(&row, error == NULL ? NULL : error->hint);
+	PG_RETURN_DATUM(end_row(&row));
+}
+
+/*
+ * flake_version_state(): (problem, hint)
+ *
+ * problem says why no ids can be made with this library and the SQL objects of
+ * this database, else it is NULL.
+ */
+Datum
+flake_version_state(PG_FUNCTION_ARGS)
+{
+	const FlakeError *error = flake_version_error();
 	Row			row;
 
 	begin_row(fcinfo, &row);
-	if (published)
-	{
-		add_time(&row, state.mark_us);
-		add_time(&row, state.start_us);
-	}
-	else
-	{
-		add_null(&row);
-		add_null(&row);
-	}
-	add(&row, Int64GetDatum(state.moves));
-	add(&row, Int64GetDatum(pg_atomic_read_u64(&flake_shmem()->clock_steps)));
+	add_text(&row, error == NULL ? NULL : error->message);
+	add_text(&row, error == NULL ? NULL : error->hint);
 	PG_RETURN_DATUM(end_row(&row));
 }
 
@@ -245,4 +311,19 @@ flake_kernel_clock(PG_FUNCTION_ARGS)
 		add_null(&row);
 	}
 	PG_RETURN_DATUM(end_row(&row));
+}
+
+/*
+ * flake_layout_in_default(pg_node_tree): the first layout that stands in an
+ * expression as a constant; NULL if there is none.
+ */
+Datum
+flake_layout_in_default(PG_FUNCTION_ARGS)
+{
+	Const	   *layout =
+		flake_find_layout(stringToNode(TextDatumGetCString(PG_GETARG_DATUM(0))));
+
+	if (layout == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(layout->constvalue);
 }

@@ -1,14 +1,14 @@
 /*
- * sql_text.c
+ * text.c
  *		SQL functions about ids as texts: encodings and prefixes; and
  *		flake_shard().
  *
- * A prefix is put before position pos of an id's text, counted in characters
- * from 0, in front, to the text's length, behind it.  The id's text is ASCII
- * in every encoding, so its characters are bytes, whatever the prefix has.
+ * A prefix is put before position pos of an id's text, counted in characters:
+ * 0 is in front of it, its length is at its end.  The id's text is ASCII in
+ * every encoding, so its characters are bytes, whatever the prefix contains.
  *
- * All functions are immutable; none needs a layout, and ids are all bigints
- * that are not negative.
+ * All functions are immutable and none needs a layout: every bigint from 0 up
+ * is an id here.
  */
 #include "postgres.h"
 
@@ -17,8 +17,8 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-#include "server/compat.h"
 #include "core/encoding.h"
+#include "server/compat.h"
 #include "sql/text.h"
 
 PG_FUNCTION_INFO_V1(flake_encode);
@@ -50,7 +50,7 @@ encode_checked(int64 id, FlakeEncoding encoding, char buf[FLAKE_ENCODED_MAX])
 		ereport(ERROR,
 				errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				errmsg("id out of range: %lld", (long long) id),
-				errdetail("Ids are from 0 to %lld.", (long long) PG_INT64_MAX));
+				errdetail("Ids range from 0 to %lld.", (long long) PG_INT64_MAX));
 	return flake_encode_id(id, encoding, buf);
 }
 
@@ -113,7 +113,7 @@ errdetail_decode(FlakeDecodeError error, const text *value, size_t offset,
 	switch (error)
 	{
 		case FLAKE_DECODE_CHARACTER:
-			return errdetail("Character %d, \"%.*s\", is no digit of encoding \"%s\".",
+			return errdetail("Character %d, \"%.*s\", is not a digit of encoding \"%s\".",
 							 pg_mbstrlen_with_len(str, offset) + 1,
 							 Min(pg_mblen(str + offset), rest), str + offset,
 							 name);
@@ -127,7 +127,7 @@ errdetail_decode(FlakeDecodeError error, const text *value, size_t offset,
 			return errdetail("In encoding \"%s\", an id has no leading zeros.",
 							 name);
 		case FLAKE_DECODE_RANGE:
-			return errdetail("Its value is above %lld.", (long long) PG_INT64_MAX);
+			return errdetail("Its value exceeds %lld.", (long long) PG_INT64_MAX);
 		case FLAKE_DECODED:
 			break;
 	}
@@ -202,7 +202,7 @@ flake_unformat(PG_FUNCTION_ARGS)
 				errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				errmsg("invalid id with prefix \"%s\": \"%s\"",
 					   text_to_cstring(prefix), text_to_cstring(value)),
-				errdetail("There is no such prefix at position %d.", pos));
+				errdetail("The text does not have this prefix at position %d.", pos));
 
 	digits = palloc(len);
 	memcpy(digits, str, pos);

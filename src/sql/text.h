@@ -1,5 +1,5 @@
 /*
- * sql_text.h
+ * text.h
  *		Ids as texts, for other SQL functions.
  */
 #ifndef FLAKE_SQL_TEXT_H

@@ -59,6 +59,8 @@ check_rules(const FlakeLayout *layout)
 {
 	int			bits = 0;
 	int			node_bits = 0;
+	int			free_node_bits = 0;
+	int64		fixed_id = 0;
 
 	REQUIRE(layout->nfields >= 1 && layout->nfields <= FLAKE_MAX_FIELDS);
 	REQUIRE(layout->fields[0].kind == FLAKE_FIELD_TIME);
@@ -73,35 +75,60 @@ check_rules(const FlakeLayout *layout)
 		REQUIRE((field->kind == FLAKE_FIELD_TIME) == (i == 0));
 		bits += field->bits;
 		node_bits += field->kind == FLAKE_FIELD_NODE ? field->bits : 0;
+		free_node_bits += field->kind == FLAKE_FIELD_NODE && !field->fixed ?
+			field->bits : 0;
+		REQUIRE(!field->fixed || field->kind == FLAKE_FIELD_NODE);
+		REQUIRE(field->value >= 0 && field->value <= flake_mask(field->bits));
+		REQUIRE(field->fixed || field->value == 0);
+		fixed_id |= field->value << field->shift;
 	}
 	REQUIRE(bits <= FLAKE_ID_BITS);
 	REQUIRE(bits == layout->time_bits + layout->time_shift);
 	REQUIRE(node_bits == layout->node_bits && node_bits <= FLAKE_MAX_NODE_BITS);
+	REQUIRE(free_node_bits == layout->free_node_bits);
+	REQUIRE(fixed_id == layout->fixed_id);
 	REQUIRE(layout->slot_bits <= FLAKE_MAX_SLOT_BITS);
 	REQUIRE(layout->seq_bits <= FLAKE_MAX_SEQUENCE_BITS);
 }
 
 /* Its text reads back as the same layout, and is the same again. */
 static void
-check_text(const FlakeLayout *layout)
+check_text(const FlakeLayout *layout,
+		   size_t (*format) (const FlakeLayout *, char *, size_t))
 {
 	char		once[FLAKE_LAYOUT_TEXT_MAX];
 	char		twice[FLAKE_LAYOUT_TEXT_MAX];
 	char		cut[16];
-	size_t		len = flake_layout_format(layout, once, sizeof(once));
+	size_t		len = format(layout, once, sizeof(once));
 	FlakeLayout again;
 	FlakeLayoutError error;
 
 	REQUIRE(len < sizeof(once) && strlen(once) == len);
 	REQUIRE(flake_layout_parse(once, len, &again, &error));
 	REQUIRE(memcmp(&again, layout, sizeof(again)) == 0);
-	REQUIRE(flake_layout_format(&again, twice, sizeof(twice)) == len);
+	REQUIRE(format(&again, twice, sizeof(twice)) == len);
 	REQUIRE(strcmp(once, twice) == 0);
-	REQUIRE(flake_layout_format(layout, cut, sizeof(cut)) == len);
-	REQUIRE(strlen(cut) == sizeof(cut) - 1);
+	REQUIRE(format(layout, cut, sizeof(cut)) == len);
+	REQUIRE(strlen(cut) == Min(len, sizeof(cut) - 1));
 }
 
-/* An id is the sum of its parts. */
+/* The canonical text is a single word exactly where it is a preset's name. */
+static void
+check_preset(const FlakeLayout *layout)
+{
+	char		text[FLAKE_LAYOUT_TEXT_MAX];
+	char		full[FLAKE_LAYOUT_TEXT_MAX];
+	bool		is_name;
+
+	flake_layout_format(layout, text, sizeof(text));
+	flake_layout_format_full(layout, full, sizeof(full));
+	is_name = strchr(text, ':') == NULL;
+	REQUIRE(is_name == (strchr(text, ' ') == NULL));
+	REQUIRE(is_name == (strcmp(text, full) != 0));
+	REQUIRE(!is_name || layout->node_bits == layout->free_node_bits);
+}
+
+/* An id is the sum of its parts, but that fixed ones have their values. */
 static void
 check_id(const FlakeLayout *layout, int64 id)
 {
@@ -111,12 +138,31 @@ check_id(const FlakeLayout *layout, int64 id)
 	int64		sequence = flake_layout_sequence(layout, id);
 	int64		lowest = flake_layout_min_id(layout, tick);
 	int64		highest = flake_layout_max_id_of(layout, tick);
+	int64		server = 0;
+	int64		fixed_mask = 0;
+	int64		part;
+
+	for (int i = 0; i < layout->nfields; i++)
+	{
+		const FlakeField *field = &layout->fields[i];
+
+		if (field->fixed)
+			fixed_mask |= flake_mask(field->bits) << field->shift;
+		else if (field->kind == FLAKE_FIELD_NODE)
+			server = server << field->bits |
+				(id >> field->shift & flake_mask(field->bits));
+	}
+	REQUIRE(server <= flake_layout_max_node(layout));
+	part = flake_layout_node_part(layout, server);
 
 	REQUIRE(flake_layout_has(layout, id));
 	REQUIRE(tick >= 0 && tick <= flake_layout_max_tick(layout));
-	REQUIRE(node >= 0 && node <= flake_layout_max_node(layout));
-	REQUIRE((lowest | flake_layout_node_bits_of(layout, node) |
-			 slot << layout->slot_shift | sequence << layout->seq_shift) == id);
+	REQUIRE(node >= 0 && node <= flake_mask(layout->node_bits));
+	REQUIRE((lowest | part | slot << layout->slot_shift |
+			 sequence << layout->seq_shift) ==
+			((id & ~fixed_mask) | layout->fixed_id));
+	REQUIRE(fixed_mask != 0 || flake_layout_node(layout, part) == node);
+	REQUIRE((layout->fixed_id & ~fixed_mask) == 0);
 	REQUIRE(lowest <= id && id <= highest);
 	REQUIRE(flake_layout_tick(layout, lowest) == tick);
 	REQUIRE(flake_layout_tick(layout, highest) == tick);
@@ -166,7 +212,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 
 	check_rules(&layout);
-	check_text(&layout);
+	check_text(&layout, flake_layout_format);
+	check_text(&layout, flake_layout_format_full);
+	check_preset(&layout);
 	if (!flake_layout_issuable(&layout, &error))
 		check_error(&error);
 

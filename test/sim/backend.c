@@ -1,7 +1,8 @@
 /*
  * backend.c
  *		What a session does all day: it asks for ids in the ways that the SQL
- *		functions do, follows changes of the node id, and rests in between.
+ *		functions do, takes the steps of src/server/backend.c, follows changes of
+ *		the node id, and rests in between.
  */
 #include "sim.h"
 
@@ -11,65 +12,117 @@ give_out(Backend *backend)
 	check_id(backend, flake_session_give(&backend->session));
 }
 
-/* As in src/session.c.  A reload may reach the session later. */
-static void
-prepare(Backend *backend)
+/*
+ * Between statements: messages about relations, and settings, which a reload
+ * may bring later, and a long statement much later.
+ */
+void
+begin_statement(Backend *backend)
 {
-	uint64		generation = flake_generation();
-	SlotSet    *set;
-
-	if (backend->node != world.node && !one_in(8))
+	if (backend->invalidated && !one_in(8))
+		hear_of_relation(backend);
+	if (backend->lead_us != world.lead_us && !one_in(8))
 	{
-		trace("node id %lld -> %lld", (long long) backend->node,
-			  (long long) world.node);
-		backend->node = world.node;
-		flake_session_set_node(&backend->session, backend->node);
+		backend->lead_us = world.lead_us;
+		flake_session_forget_range(&backend->session);
 	}
-	flake_sim_point();
-	if (backend->session.generation != generation)
+	if (backend->node == world.node)
+		return;
+	if (backend->statement > 0)
 	{
-		set = current_set();
-		trace("uses %s slots", set == backend->set ? "the same" : "other");
-		flake_session_bind(&backend->session, set->slots, generation);
-		backend->set = set;
+		backend->statement--;
+		return;
 	}
+	if (!searching && one_in(8))
+	{
+		backend->statement = choose(60);
+		return;
+	}
+	if (searching && one_in(2))
+		return;
+	trace("node id %lld -> %lld", (long long) backend->node,
+		  (long long) world.node);
+	backend->node = world.node;
+	if (world.layout.free_node_bits == 0)
+		return;
+	backend->set = find_set(backend->node);
+	backend->bound_anew = true;
+	flake_session_bind(&backend->session, &backend->set->shared.slots,
+					   backend->node);
 }
 
 /*
- * As flake_session_grant() in src/session.c does it, and with "whole" as
- * flake_session_take_run() does.
+ * The loop of src/server/backend.c.  False: refused.  *kept: the range from
+ * before was good.
  */
+static bool
+refill(Backend *backend, int64 need, int64 least, bool *kept)
+{
+	int64		lead_us = flake_lead_us(&world.layout, backend->lead_us);
+	FlakeRefill refill;
+	FlakeMarkVerdict verdict;
+	FlakeAnswer answer;
+
+	backend->allowed_us = lead_in_force(backend->lead_us);
+	if (!look_at_mark(backend, lead_us, &verdict))
+	{
+		flake_session_forget_range(&backend->session);
+		return false;
+	}
+	*kept = flake_session_keep(&backend->session, least);
+	if (*kept)
+		return true;
+
+	flake_refill_begin(&backend->session, &refill, need, least, lead_us);
+	for (;;)
+	{
+		refill.relation = backend->relation;
+		answer = flake_refill_step(&backend->session, &refill);
+		observe();
+		switch (answer)
+		{
+			case FLAKE_GRANTED:
+				return true;
+			case FLAKE_LOOK_AT_MARK:
+				break;
+			case FLAKE_MOVE_MARK:
+				verdict = move_mark(backend, refill.mark_need, false);
+				if (verdict != FLAKE_MARK_KEEP && verdict != FLAKE_MARK_WRITE)
+					return false;
+				break;
+			case FLAKE_MOVE_MARK_EARLY:
+				/* what is wrong with it is told when it is needed */
+				(void) move_mark(backend, refill.mark_need, true);
+				break;
+			case FLAKE_WAIT:
+				sleep_us(refill.wait_us);
+				break;
+			default:
+				check_refused(backend, answer, &refill);
+				return false;
+		}
+		if (!look_at_mark(backend, lead_us, &verdict))
+			return false;
+	}
+}
+
+/* Ask for a range; "whole": with all that is needed in one piece. */
 static bool
 grant(Backend *backend, int64 need, bool whole)
 {
-	FlakeRefusal refusal = {0};
-	FlakeVerdict verdict;
+	bool		kept = false;
+	bool		granted;
 
 	trace("asks for %lld%s", (long long) need, whole ? ", whole" : "");
 	backend->moved = 0;
 	backend->asked_us = world.mono_us;
 	backend->asking = true;
 	backend->asked_whole = whole;
-	do
-	{
-		prepare(backend);
-		if (whole)
-			verdict = flake_session_refill_whole(&backend->session, need,
-												 &refusal);
-		else
-			verdict = flake_session_refill(&backend->session, need, &refusal);
-		observe();
-		if (verdict == FLAKE_SLOTS_REPLACED)
-			check_refused(backend, verdict, &refusal);
-	} while (verdict == FLAKE_SLOTS_REPLACED);
+	granted = refill(backend, need, whole ? need : 1, &kept);
 	backend->asking = false;
-	if (verdict != FLAKE_GRANTED)
-	{
-		check_refused(backend, verdict, &refusal);
-		return false;
-	}
-	check_granted(backend);
-	return true;
+	if (granted && !kept)
+		check_granted(backend);
+	return granted;
 }
 
 /* Has the range an id?  Without slots one may be taken on the way. */
@@ -80,7 +133,6 @@ ready(Backend *backend)
 
 	backend->moved = 0;
 	backend->asked_us = world.mono_us;
-	backend->start_generation = world.generation;
 	backend->asking = world.layout.slot_bits == 0;
 	backend->asked_whole = false;
 	has = flake_session_ready(&backend->session);
@@ -98,7 +150,7 @@ ready(Backend *backend)
 }
 
 /* flake_next_id() */
-static bool
+bool
 take_one(Backend *backend, int64 need)
 {
 	if (ready(backend))
@@ -127,8 +179,19 @@ take_list(Backend *backend, int64 count)
 	}
 }
 
+/*
+ * How many ids one session asks for at once.  Where waits are measured, no more
+ * than a tick has for each of them.
+ */
+static int64
+most_at_once(int64 capacity)
+{
+	return world.config->wait_ticks > 0 ? capacity / world.nbackends :
+		2 * capacity;
+}
+
 /* flake_reserve() */
-static void
+void
 take_run(Backend *backend, int64 count)
 {
 	FlakeSession *session = &backend->session;
@@ -153,43 +216,23 @@ rest(Backend *backend)
 
 	if (backend->leisure == 0 || !one_in(4 - backend->leisure))
 		return;
-	backend->wake_us = world.mono_us + random_below(tick_us * backend->leisure);
+	backend->wake_us = world.mono_us + choose(tick_us * backend->leisure);
 	turn_over();
 }
 
-/* Has the clock gone back so far that no more ids are made? */
-static bool
-time_is_refused(void)
-{
-	return start_of(world.set->seen_tick) - wall_us() >
-		lead_in_force(world.allowed_us);
-}
-
-/*
- * flake_reset_clock() in every database, after the node id was changed to one
- * that was never in use.  The clock has been set right before that.
- */
+/* Begin to exchange the mark's relation, or end that. */
 static void
-give_up_time(void)
+exchange(Backend *backend)
 {
-	uint32		used = world.retired_nodes | 1u << world.node;
-	int64		node = world.node;
+	Database   *database = &world.databases[backend->database];
 
-	while (node < 1 << NODE_BITS && (used & 1u << node))
-		node++;
-	if (node == 1 << NODE_BITS || world.giving_up ||
-		wall_us() < world.layout.epoch_us)
+	if (!happens(world.config->exchange_rate))
 		return;
-	if (!world.config->reset_any_time && !time_is_refused())
-		return;
-	world.giving_up = true;
-	world.retired_nodes = used;
-	world.node = node;
-	trace("node id is set to %lld", (long long) node);
-	flake_sim_point();
-	for (int i = 0; i < world.config->databases; i++)
-		reset_clock(i);
-	world.giving_up = false;
+	if (database->exchanger < 0)
+		begin_exchange(backend, one_in(2) ? 0 : (wall_us() +
+												 choose(world.layout.tick_us)) * FLAKE_NS_PER_US);
+	else if (database->exchanger == backend->number)
+		end_exchange(backend, one_in(2));
 }
 
 static void
@@ -201,23 +244,30 @@ work(void *arg)
 
 	for (;;)
 	{
+		if (searching)
+		{
+			search_request(backend);
+			continue;
+		}
 		rest(backend);
 		while (world.draining)
 		{
+			end_exchange(backend, true);
 			backend->wake_us = PG_INT64_MAX;
 			turn_over();
 		}
 
-		if (one_in(8))
-			take_list(backend, 1 + random_below(2 * capacity));
+		begin_statement(backend);
+		exchange(backend);
+		if (world.config->starts)
+			(void) take_one(backend, 1);
 		else if (one_in(8))
-			take_run(backend, 1 + random_below(2 * capacity));
+			take_list(backend, 1 + choose(2 * capacity));
+		else if (one_in(8))
+			take_run(backend, 1 + choose(most_at_once(capacity)));
 		else
 			(void) take_one(backend, 1);
 		flake_sim_point();
-		if (world.config->reset_rate > 0 &&
-			random_below(1024) < world.config->reset_rate)
-			give_up_time();
 	}
 }
 
@@ -226,22 +276,31 @@ void
 backend_start(Backend *backend)
 {
 	Backend    *running = world.running;
+	Database   *database = &world.databases[backend->database];
 
+	if (database->exchanger == backend->number)
+		end_exchange(backend, false);
+	database->relation_users &= ~(1u << backend->number);
 	backend->node = world.node;
+	backend->statement = 0;
+	backend->relation = 0;
+	backend->invalidated = false;
 	backend->wake_us = 0;
-	backend->asking = false;
+	backend->blocked = backend->busy = backend->asking = false;
 	backend->last_id = -1;
-	backend->leisure = random_below(4);
+	backend->range_tick = -1;
+	backend->bound_anew = backend->order_anew = false;
+	backend->demand_ns = 0;
+	backend->lead_us = world.lead_us;
+	backend->page_seen = 0;
+	backend->start_us = FLAKE_NO_TIME;
+	backend->leisure = searching ? 0 : world.config->starts ? 3 : choose(4);
 	counter_begin(backend);
-	for (int i = 0; i < MAX_DATABASES; i++)
-	{
-		if (world.marks[i].locked_by == backend->number)
-			world.marks[i].locked_by = -1;
-	}
 	world.running = backend;
-	backend->set = world.set;
-	flake_session_init(&backend->session, &world.layout, world.set->slots,
-					   world.generation, backend->home, backend->node);
+	backend->set = find_set(backend->node);
+	flake_session_init(&backend->session, &world.layout,
+					   &backend->set->shared.slots, &database->mark,
+					   backend->node, backend->home);
 	world.running = running;
-	backend->fiber = fiber_make(backend->number, work, backend);
+	fiber_make(backend->number, work, backend);
 }

@@ -1,7 +1,7 @@
 /*
  * check.c
- *		What must hold, whatever happens: the promises of issue.h's callers,
- *		and the bounds that make them true.
+ *		What must hold, whatever happens: the promises, and what makes them
+ *		true.
  *
  * The lead of an id is bounded twice.  By the setting: no id and no word is
  * ahead of the clock reading it was made from by more than is allowed.  And by
@@ -11,36 +11,20 @@
  * begins after mono + h, and an id's tick at most one later.  With a clock
  * that is right this says: at most one tick ahead; after a step back: by what
  * it was set back, and one tick.  The tick after a start mark counts as a
- * reading.  New slots begin at a reading, whatever the old ones had come to.
+ * reading, and after a change of the node id the one after the session's last.
+ * How far ahead of the clock a start mark may be is a check of its own.
+ *
+ * What a crash would leave is looked at whenever a word is moved: each state
+ * of the WAL that a crash could leave must cover the tick.  Where others have
+ * set the page back nothing does, until a session looks at it again: such
+ * records are holes, and a crash that ends in one ends the promise.
  */
 #include "sim.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
-/* Every id that was given out: in which run of the server, which databases. */
-#define TABLE_SIZE	(4 * MAX_IDS)
-
-typedef struct GivenOut
-{
-	int64		id;
-	uint64		schedule;		/* entries of other schedules are empty */
-	int			run;
-	uint32		databases;		/* bits */
-	int			session;
-} GivenOut;
-
-static GivenOut given_out[TABLE_SIZE];
-static uint64 schedule = 0;
-
-void
-check_begin(void)
-{
-	schedule++;
-}
-
-/* The schedule ends here; the first failure counts. */
+/* The run ends here; the first failure counts. */
 void
 fail(const char *fmt,...)
 {
@@ -57,66 +41,45 @@ fail(const char *fmt,...)
 		fiber_yield();
 }
 
-/* How far ahead of all that their sessions have read does this tick begin? */
+/* ------------------------------------------------------------- true time */
+
+/* Somebody has come to know a time, and ids may go by it. */
+void
+saw_time(SlotSet *set, int64 us)
+{
+	set->high_us = Max(set->high_us, us - world.mono_us);
+}
+
+/* A session has read the wall clock. */
+void
+saw_clock(Backend *backend, int64 us)
+{
+	backend->read_us = us;
+	backend->read_mono_us = world.mono_us;
+	backend->known_us = us;
+	backend->ids_since_read = 0;
+	backend->read_jumps = backend->pair_jumps;
+	backend->start_us =
+		flake_mark_start_us(&world.databases[backend->database].mark);
+	saw_time(backend->set, us);
+
+	/* another node id: on in a later tick, if that is not too far ahead */
+	if (backend->asking && backend->bound_anew)
+	{
+		int64		next_us = start_of(backend->range_tick + 1);
+
+		if (next_us - us > backend->allowed_us)
+			backend->order_anew = true;
+		else
+			saw_time(backend->set, next_us);
+	}
+}
+
+/* How far ahead of all that sessions have read does this tick begin? */
 static int64
 ahead_of_all(const SlotSet *set, int64 tick)
 {
 	return start_of(tick) - (world.mono_us + set->high_us);
-}
-
-/* Had the slots been replaced when the session last began to look for an id? */
-static bool
-looked_at_old_slots(const Backend *backend)
-{
-	return backend->session.generation != backend->start_generation;
-}
-
-static bool
-is_given_up(int64 node)
-{
-	return (world.retired_nodes & 1u << node) != 0;
-}
-
-void
-check_word(Backend *backend, int slot, uint64 old, uint64 new)
-{
-	int64		tick = new >> world.layout.seq_bits;
-	Mark	   *mark = &world.marks[backend->database];
-
-	backend->moved++;
-	if (!backend->asking)
-		fail("session %d moved slot %d without asking for a range",
-			 backend->number, slot);
-	if (looked_at_old_slots(backend))
-		fail("session %d moved slot %d and did not see that it was replaced",
-			 backend->number, slot);
-	if (new <= old)
-		fail("session %d moved slot %d back", backend->number, slot);
-	if (tick > flake_layout_max_tick(&world.layout))
-		fail("session %d moved slot %d past the last tick",
-			 backend->number, slot);
-	if (start_of(tick) - backend->read_us > backend->allowed_us)
-		fail("session %d moved slot %d ahead of the clock by %lld us, allowed is %lld",
-			 backend->number, slot,
-			 (long long) (start_of(tick) - backend->read_us),
-			 (long long) backend->allowed_us);
-	if (tick < tick_of(backend->read_us))
-		fail("session %d moved slot %d in a tick that is past",
-			 backend->number, slot);
-	if (backend->start_us != PG_INT64_MIN && tick <= tick_of(backend->start_us))
-		fail("session %d moved slot %d to a tick that the start mark reaches into",
-			 backend->number, slot);
-	if (ahead_of_all(backend->set, tick) > world.layout.tick_us)
-		fail("session %d moved slot %d to a tick that no time leads to (%lld us)",
-			 backend->number, slot, (long long) ahead_of_all(backend->set, tick));
-	if (is_given_up(backend->node))
-		return;
-	if (mark->mark_us < start_of(tick))
-		fail("session %d moved slot %d to a tick that the mark does not cover",
-			 backend->number, slot);
-	if (Min(mark->page_us, mark->durable_us) < start_of(tick))
-		fail("session %d moved slot %d to a tick that a crash would forget",
-			 backend->number, slot);
 }
 
 void
@@ -134,13 +97,200 @@ check_tick_moved(Backend *backend, uint64 old, uint64 new)
 			 backend->number);
 }
 
+/*
+ * With a right clock ids are ahead of it by what a start makes of the mark: a
+ * second and two ticks, and a tick more for each start that follows another
+ * within a tick.
+ */
+static void
+check_start(Backend *backend, int64 tick)
+{
+	int64		lead_us = start_of(tick) - backend->read_us;
+	int64		bound_us = FLAKE_MARK_AHEAD_US + 2 * world.layout.tick_us +
+		world.start_excess_us;
+
+	if (lead_us > bound_us)
+		fail("session %d was given an id %lld us ahead of a clock that was never wrong; starts may leave %lld",
+			 backend->number, (long long) lead_us, (long long) bound_us);
+}
+
+/* Flushes in a second, with a clock that is right or was set back. */
+void
+check_flush(void)
+{
+	if (!world.config->flushes)
+		return;
+	if (world.mono_us - world.window_us >= FLAKE_US_PER_SECOND)
+	{
+		world.window_us = world.mono_us;
+		world.window_flushes = 0;
+	}
+	/*
+	 * Two, and as many as it takes to double from a tick of 10 ms to a second;
+	 * the window may hold the end of one such series and the next one.
+	 */
+	if (++world.window_flushes > 15)
+		fail("the mark was moved %d times within a second",
+			 world.window_flushes);
+}
+
+/* -------------------------------------------------------------- the mark */
+
+/*
+ * Would a crash at this moment forget that ids up to "us" were made?  Whoever
+ * has seen so many records is not to blame for a later hole, nor for one that
+ * somebody has begun to fill.
+ */
+static bool
+would_forget(int database, int64 us, int seen)
+{
+	bool		filled = false;
+
+	for (int n = world.nrecords; n >= world.nflushed; n--)
+	{
+		const Record *page = page_at(database, n);
+
+		if (!page->hole)
+			filled = true;
+		if (page->ns < us * FLAKE_NS_PER_US &&
+			!(page->hole && (filled || page - world.wal >= seen)))
+			return true;
+	}
+	return false;
+}
+
+/* The published mark has changed. */
+void
+check_mark(Database *database)
+{
+	int64		mark_us = flake_time_read(&database->mark.mark_us);
+	int			number = database - world.databases;
+
+	if (mark_us < database->seen_mark_us)
+		fail("the mark of database %d was lowered", number);
+	database->seen_mark_us = mark_us;
+	if (database->exchanger < 0 && would_forget(number, mark_us, 0))
+		fail("a mark of database %d was published that a crash would forget",
+			 number);
+}
+
+/*
+ * A plan is going to be carried out: nothing that should have been refused, and
+ * no mark that a start could not use at once or after the grace, but for what
+ * was asked for.
+ */
+void
+check_plan(Backend *backend, const FlakeMarkPlan *plan,
+		   const FlakeMarkFound *found, const FlakeMarkNeed *need,
+		   bool foreign, int64 published_us)
+{
+	int64		page_us = us_of(found->page_ns);
+	int64		most_us = need->wall_us + need->lead_us + FLAKE_LEAD_GRACE_US;
+
+	if (foreign && found->page_ns > 0 && page_us > most_us)
+		fail("session %d took over a mark that is too far ahead",
+			 backend->number);
+	if (plan->verdict != FLAKE_MARK_WRITE || need->until_us == FLAKE_NO_TIME)
+		return;
+	if (found->max_jump_us > 0 && found->jump_us > found->max_jump_us)
+		fail("session %d moved the mark by a clock that jumped",
+			 backend->number);
+	most_us = Max(Max(most_us, need->until_us), Max(page_us, published_us));
+	if (need->overtaken)
+		most_us = Max(most_us, Max(need->wall_us, need->until_us) +
+					  FLAKE_MARK_AHEAD_US + 2 * (int64)
+					  pg_atomic_read_u64(&world.databases[backend->database].mark.write_us));
+	if (plan->mark_us > most_us)
+		fail("session %d moved the mark further than a start could use (%lld us)",
+			 backend->number, (long long) (plan->mark_us - most_us));
+}
+
+void
+check_mark_refused(Backend *backend, FlakeMarkVerdict verdict,
+				   const FlakeMarkFound *found, const FlakeMarkNeed *need)
+{
+	int64		ahead_us = us_of(found->page_ns) - need->wall_us;
+	bool		right = false;
+
+	switch (verdict)
+	{
+		case FLAKE_MARK_KEEP:
+		case FLAKE_MARK_WRITE:
+			break;
+		case FLAKE_MARK_NOT_WORTH_IT:
+			right = found->early;
+			break;
+		case FLAKE_MARK_TOO_FAR:
+			trace("refused: mark too far");
+			right = ahead_us > need->lead_us + FLAKE_LEAD_GRACE_US ||
+				us_of(found->page_ns) > FLAKE_MARK_MAX_US;
+			break;
+		case FLAKE_MARK_CLOCK_JUMPED:
+			trace("refused: clock jumped");
+			right = found->max_jump_us > 0 &&
+				found->jump_us > found->max_jump_us;
+			break;
+	}
+	if (!right)
+		fail("session %d may not move the mark, without reason",
+			 backend->number);
+	if (world.config->wait_ticks > 0 && !found->early)
+		fail("session %d was refused by its mark", backend->number);
+}
+
+/* ----------------------------------------------------------------- words */
+
+void
+check_word(Backend *backend, int slot, uint64 old, uint64 new)
+{
+	int64		tick = new >> world.layout.seq_bits;
+	Database   *database = &world.databases[backend->database];
+
+	backend->moved++;
+	if (!backend->asking)
+		fail("session %d moved slot %d without asking for a range",
+			 backend->number, slot);
+	if (new <= old)
+		fail("session %d moved slot %d back", backend->number, slot);
+	if (tick > flake_layout_max_tick(&world.layout))
+		fail("session %d moved slot %d past the last tick",
+			 backend->number, slot);
+	if (start_of(tick) - backend->read_us > backend->allowed_us)
+		fail("session %d moved slot %d ahead of the clock by %lld us, allowed is %lld",
+			 backend->number, slot,
+			 (long long) (start_of(tick) - backend->read_us),
+			 (long long) backend->allowed_us);
+	if (tick < tick_of(backend->read_us))
+		fail("session %d moved slot %d in a tick that is past",
+			 backend->number, slot);
+	if (backend->start_us != FLAKE_NO_TIME && tick <= tick_of(backend->start_us))
+		fail("session %d moved slot %d to a tick that the start mark reaches into",
+			 backend->number, slot);
+	if (backend->demand_ns > 0 && tick <= tick_of(us_of(backend->demand_ns)))
+		fail("session %d moved slot %d to a tick that others' mark reaches into",
+			 backend->number, slot);
+	if (ahead_of_all(backend->set, tick) > world.layout.tick_us)
+		fail("session %d moved slot %d to a tick that no time leads to (%lld us)",
+			 backend->number, slot, (long long) ahead_of_all(backend->set, tick));
+	if (flake_time_read(&database->mark.mark_us) < start_of(tick))
+		fail("session %d moved slot %d to a tick that the mark does not cover",
+			 backend->number, slot);
+	if (database->exchanger != backend->number &&
+		would_forget(backend->database, start_of(tick), backend->page_seen))
+		fail("session %d moved slot %d to a tick that a crash would forget",
+			 backend->number, slot);
+}
+
+/* ------------------------------------------------------------- requests */
+
 static void
 check_wait(Backend *backend)
 {
 	int64		waited_us = world.mono_us - backend->asked_us;
 	int64		bound_us = world.config->wait_ticks * world.layout.tick_us;
 
-	if (bound_us == 0 || backend->asked_whole || backend->asked_us < world.waits_from_us)
+	if (bound_us == 0 || backend->asked_whole ||
+		backend->asked_us < world.waits_from_us)
 		return;
 	world.longest_wait_us = Max(world.longest_wait_us, waited_us);
 	if (waited_us > bound_us)
@@ -167,126 +317,132 @@ check_granted(Backend *backend)
 	check_wait(backend);
 	backend->range_tick = session->last_tick;
 	backend->range_node = backend->node;
-	backend->range_set = backend->set;
-	backend->range_given_up = is_given_up(backend->node);
-}
-
-/* Slots that were replaced: their place is taken by some that begin now. */
-void
-check_renewed(const SlotSet *old, const SlotSet *new, int64 now_us)
-{
-	uint64		tick = pg_atomic_read_u64(&new->slots->tick);
-
-	if ((int64) tick != tick_of(now_us))
-		fail("new slots do not begin at the clock, but %lld ticks after it",
-			 (long long) tick - tick_of(now_us));
-	if (memcmp(&old->slots->geometry, &new->slots->geometry,
-			   sizeof(FlakeGeometry)) != 0)
-		fail("new slots have another geometry");
-	for (int i = 0; i < 1 << world.layout.slot_bits; i++)
-	{
-		if (pg_atomic_read_u64(&new->slots->slot[i].word) != 0)
-			fail("new slots have been used");
-		if (pg_atomic_read_u64(&new->slots->slot[i].taken) !=
-			pg_atomic_read_u64(&old->slots->slot[i].taken))
-			fail("new slots forget what is for reports");
-	}
 }
 
 void
-check_refused(Backend *backend, FlakeVerdict verdict,
-			  const FlakeRefusal *refusal)
+check_refused(Backend *backend, FlakeAnswer answer, const FlakeRefill *refill)
 {
-	static const char *const name[] = {"granted", "slots replaced",
-	"clock before epoch", "past last tick", "clock behind"};
+	static const char *const name[] = {"granted", "look", "move", "move early",
+	"wait", "clock before epoch", "past last tick", "clock behind", "mark ahead"};
 	int64		last = flake_layout_max_tick(&world.layout);
-	int64		start_us = world.marks[backend->database].start_us;
+	int64		tick_us = start_of(backend->set->seen_tick);
+	FlakeMark  *mark = &world.databases[backend->database].mark;
+	int64		start_us = flake_mark_start_us(mark);	/* it only rises */
 	bool		right = false;
 
-	trace("refused: %s", name[verdict]);
+	if (start_us != FLAKE_NO_TIME)
+		start_us = start_of(tick_of(start_us) + 1);
+	trace("refused: %s", name[answer]);
 	if (backend->moved != 0)
 		fail("session %d was refused, and yet it moved %d words",
 			 backend->number, backend->moved);
-	if (verdict == FLAKE_SLOTS_REPLACED)
-	{
-		if (backend->session.generation == world.generation)
-			fail("session %d was told that its slots were replaced",
-				 backend->number);
-		return;
-	}
-	if (looked_at_old_slots(backend))
-		fail("session %d was refused and did not see that its slots were replaced",
-			 backend->number);
-	if (refusal->now_us != backend->read_us)
+	if (refill->now.wall_us != backend->read_us)
 		fail("session %d: the refusal is not about its reading of the clock",
 			 backend->number);
 
-	switch (verdict)
+	switch (answer)
 	{
-		case FLAKE_GRANTED:
-		case FLAKE_SLOTS_REPLACED:
-			break;
 		case FLAKE_CLOCK_BEFORE_EPOCH:
-			right = backend->read_us < world.layout.epoch_us;
+			right = backend->read_us < world.layout.epoch_us ||
+				backend->read_us < 0;
 			break;
 		case FLAKE_PAST_LAST_TICK:
 			right = tick_of(backend->read_us) > last ||
-				(start_us != PG_INT64_MIN && tick_of(start_us) >= last) ||
-				(int64) backend->set->seen_tick > last;
+				start_us > start_of(last) || tick_us > start_of(last) ||
+				(backend->bound_anew && backend->range_tick >= last);
 			break;
 		case FLAKE_CLOCK_BEHIND:
-			right = refusal->behind_us > refusal->allowed_us &&
-				refusal->allowed_us == backend->allowed_us &&
-				(refusal->behind_us >
-				 refusal->allowed_us + FLAKE_LEAD_GRACE_US ||
-				 world.mono_us - backend->asked_us > 2 * FLAKE_LEAD_GRACE_US);
+		case FLAKE_MARK_AHEAD:
+			right = refill->behind_us > backend->allowed_us &&
+				(refill->behind_us > backend->allowed_us + FLAKE_LEAD_GRACE_US ||
+				 world.mono_us - backend->asked_us > 2 * FLAKE_LEAD_GRACE_US) &&
+				backend->read_us + refill->behind_us <=
+				(answer == FLAKE_MARK_AHEAD ? start_us : tick_us);
+			break;
+		default:
 			break;
 	}
 	if (!right)
 		fail("session %d was refused without reason: %s",
-			 backend->number, name[verdict]);
+			 backend->number, name[answer]);
 	if (world.config->wait_ticks > 0 &&
 		backend->asked_us >= world.waits_from_us)
-		fail("session %d was refused: %s", backend->number, name[verdict]);
+		fail("session %d was refused: %s", backend->number, name[answer]);
 }
 
+/* ------------------------------------------------------------------ ids */
+
 /*
- * No two equal ones: not in one run of the server, not in one database.  For
- * a node id that was given up, the mark does not tell any more what was made
- * before a restart.
+ * A database does not promise any more that its ids do not come again: those
+ * given out when more of the WAL was flushed than that, or those of a
+ * relation that is not there any more.  In the same run they do not all the
+ * same.
  */
+void
+forget_ids(int database, int after_flushed, bool unsure_only)
+{
+	for (int i = 0; i < world.nids; i++)
+	{
+		GivenOut   *entry = &world.ids[i];
+
+		if (unsure_only ? (entry->unsure & 1 << database) != 0 :
+			entry->flushed > after_flushed)
+			entry->databases &= ~(1 << database);
+	}
+}
+
+/* The transaction that they were given out in has come to its end. */
+void
+settle_ids(int database)
+{
+	for (int i = 0; i < world.nids; i++)
+	{
+		GivenOut   *entry = &world.ids[i];
+
+		if ((entry->unsure & 1 << database) == 0)
+			continue;
+		entry->unsure &= ~(1 << database);
+		entry->flushed = world.nflushed;
+	}
+}
+
+/* No two equal ones: not in one run of the server, not in one database. */
 static void
 check_unique(Backend *backend, int64 id)
 {
-	uint64		place = (uint64) id * UINT64CONST(0x9E3779B97F4A7C15) >> 40;
-	GivenOut   *entry;
+	const FlakeLayout *layout = &world.layout;
+	Database   *database = &world.databases[backend->database];
+	GivenOut   *entry = world.ids + world.nids;
 
-	for (;; place++)
+	while (--entry >= world.ids && entry->id != id)
+		continue;
+	if (entry < world.ids)
 	{
-		entry = &given_out[place % TABLE_SIZE];
-		if (entry->schedule != schedule)
-			break;
-		if (entry->id != id)
-			continue;
-		if (entry->run == world.run ||
-			(!backend->range_given_up &&
-			 (entry->databases & 1u << backend->database)))
-			fail("session %d was given an id again that session %d had%s: tick %lld slot %lld sequence %lld",
-				 backend->number, entry->session,
-				 entry->run == world.run ? "" : " before a restart",
-				 (long long) flake_layout_tick(&world.layout, id),
-				 (long long) flake_layout_slot(&world.layout, id),
-				 (long long) flake_layout_sequence(&world.layout, id));
-		entry->run = world.run;
-		entry->databases |= 1u << backend->database;
-		return;
+		if (world.nids == MAX_IDS)
+		{
+			fail("too many ids");
+			return;
+		}
+		entry = &world.ids[world.nids++];
+		entry->databases = entry->unsure = 0;
+		entry->id = id;
 	}
-	entry->id = id;
-	entry->schedule = schedule;
+	else if (entry->run == world.run ||
+			 (entry->databases & 1 << backend->database) != 0)
+		fail("session %d was given an id again that session %d had%s: tick %lld slot %lld sequence %lld",
+			 backend->number, entry->session,
+			 entry->run == world.run ? "" : " before a restart",
+			 (long long) flake_layout_tick(layout, id),
+			 (long long) flake_layout_slot(layout, id),
+			 (long long) flake_layout_sequence(layout, id));
 	entry->run = world.run;
-	entry->databases = 1u << backend->database;
+	entry->databases |= 1 << backend->database;
 	entry->session = backend->number;
-	world.nids++;
+	entry->flushed = world.nflushed;
+	if (database->exchanger == backend->number)
+		entry->unsure |= 1 << backend->database;
+	else
+		entry->unsure &= ~(1 << backend->database);
 }
 
 void
@@ -294,7 +450,7 @@ check_id(Backend *backend, int64 id)
 {
 	const FlakeLayout *layout = &world.layout;
 	int64		tick = flake_layout_tick(layout, id);
-	SlotSet    *set = backend->range_set;
+	SlotSet    *set = backend->set;
 
 	trace("id %lld.%lld.%lld node %lld", (long long) tick,
 		  (long long) flake_layout_slot(layout, id),
@@ -305,16 +461,14 @@ check_id(Backend *backend, int64 id)
 		fail("session %d was given an id that the layout does not have: %lld",
 			 backend->number, (long long) id);
 	if (tick != backend->range_tick ||
-		flake_layout_node(layout, id) != backend->range_node)
+		flake_layout_node(layout, id) !=
+		(layout->free_node_bits > 0 ? backend->range_node :
+		 flake_layout_node(layout, layout->fixed_id)))
 		fail("session %d was given an id of another tick or node",
 			 backend->number);
+	check_unique(backend, id);
 
-	/* in new slots the node id from before may repeat */
-	if ((set->given_up & 1u << backend->range_node) == 0)
-		check_unique(backend, id);
-
-	if (id <= backend->last_id &&
-		backend->last_set == set)
+	if (id <= backend->last_id && !backend->order_anew)
 		fail("session %d was given an id that is not above its last one: %lld.%lld.%lld after %lld.%lld.%lld",
 			 backend->number, (long long) tick,
 			 (long long) flake_layout_slot(layout, id),
@@ -323,12 +477,11 @@ check_id(Backend *backend, int64 id)
 			 (long long) flake_layout_slot(layout, backend->last_id),
 			 (long long) flake_layout_sequence(layout, backend->last_id));
 	backend->last_id = id;
-	backend->last_set = set;
+	backend->bound_anew = backend->order_anew = false;
 
 	if (layout->slot_bits == 0)
 	{
-		int64		single = id - flake_layout_node_bits_of(layout,
-															backend->range_node);
+		int64		single = id - flake_layout_node_part(layout, backend->node);
 
 		if (single <= set->last_single)
 			fail("session %d was given an id that is not above another session's",
@@ -343,6 +496,11 @@ check_id(Backend *backend, int64 id)
 	if (tick < tick_of(backend->read_us))
 		fail("session %d was given an id of a tick that is past",
 			 backend->number);
+	if (backend->start_us != FLAKE_NO_TIME && start_of(tick) <= backend->start_us)
+		fail("session %d was given an id that is not after the start mark",
+			 backend->number);
+	if (world.config->starts)
+		check_start(backend, tick);
 
 	/*
 	 * A counter that jumps between two readings makes its rate wrong, and

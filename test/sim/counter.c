@@ -27,6 +27,8 @@ count_now(void)
 static uint64
 pair_counter(void)
 {
+	if (searching)
+		return 0;
 	flake_sim_point();
 	world.running->pair_jumps = world.count_jumps;
 	return count_now();
@@ -42,6 +44,8 @@ flake_counter(void)
 	Backend    *backend = world.running;
 	uint64		count;
 
+	if (searching)
+		return 0;
 	flake_sim_point();
 	count = count_now();
 	backend->known_us = backend->read_us +
@@ -50,11 +54,12 @@ flake_counter(void)
 	return count;
 }
 
+/* In a search the counter is off: each id looks at the clock. */
 void
 counter_begin(Backend *backend)
 {
 	memset(&backend->counter, 0, sizeof(backend->counter));
-	backend->counter.state = COUNTER_UNKNOWN;
+	backend->counter.state = searching ? COUNTER_OFF : COUNTER_UNKNOWN;
 	backend->counter.reason = "counter not used yet";
 	backend->known_us = PG_INT64_MIN / 2;
 	backend->read_us = PG_INT64_MIN / 2;
@@ -92,7 +97,7 @@ counter_fault(void)
 {
 	uint64		now = count_now();
 
-	switch (random_below(3))
+	switch (choose(3))
 	{
 		case 0:
 			world.count_wrong = true;
@@ -100,7 +105,7 @@ counter_fault(void)
 			break;
 		case 1:
 			world.count_jumps++;
-			now += random_below(2000000) - 1000000;
+			now += choose(2000000) - 1000000;
 			break;
 		default:
 			world.count_wrong = true;

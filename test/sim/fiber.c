@@ -12,6 +12,7 @@
 
 #include <setjmp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 
 #if defined(__has_feature)
@@ -36,17 +37,25 @@
 #endif
 
 #define STACK_SIZE	(64 * 1024)
+#define FIRST_FRAME	256			/* of a fiber that has not begun */
+#define CLEAN_SIZE	4096		/* of the unused stack that is kept clean */
 
-struct Fiber
+typedef struct Fiber
 {
 	ucontext_t	context;
-	jmp_buf		place;			/* where it yielded */
-	bool		begun;
 	char	   *stack;
 	void	   *fake_stack;
 	void		(*body) (void *);
 	void	   *arg;
-};
+
+	/* where it is */
+	struct
+	{
+		jmp_buf		place;		/* where it yielded */
+		char	   *low;		/* the stack in use begins there */
+		bool		begun;
+	}			state;
+} Fiber;
 
 static Fiber fibers[MAX_BACKENDS];
 static Fiber *current = NULL;
@@ -66,7 +75,7 @@ enter(void)
 		fiber_yield();
 }
 
-Fiber *
+void
 fiber_make(int number, void (*body) (void *), void *arg)
 {
 	Fiber	   *fiber = &fibers[number];
@@ -76,7 +85,10 @@ fiber_make(int number, void (*body) (void *), void *arg)
 	if (fiber->stack == NULL)
 		abort();
 	fiber->fake_stack = NULL;
-	fiber->begun = false;
+	memset(&fiber->state, 0, sizeof(fiber->state));
+	fiber->state.low = fiber->stack + STACK_SIZE - FIRST_FRAME;
+	/* what it finds there does not depend on what was there before */
+	memset(fiber->state.low - CLEAN_SIZE, 0, CLEAN_SIZE + FIRST_FRAME);
 	fiber->body = body;
 	fiber->arg = arg;
 	getcontext(&fiber->context);
@@ -84,22 +96,22 @@ fiber_make(int number, void (*body) (void *), void *arg)
 	fiber->context.uc_stack.ss_size = STACK_SIZE;
 	fiber->context.uc_link = NULL;
 	makecontext(&fiber->context, enter, 0);
-	return fiber;
 }
 
 /* Run it until it yields. */
 void
-fiber_run(Fiber *fiber)
+fiber_run(int number)
 {
+	Fiber	   *fiber = &fibers[number];
 #ifdef FIBER_ASAN
 	void	   *fake_stack;
 #endif
 
 	current = fiber;
 	START_SWITCH(&fake_stack, fiber->stack, STACK_SIZE);
-	if (!fiber->begun)
+	if (!fiber->state.begun)
 	{
-		fiber->begun = true;
+		fiber->state.begun = true;
 		if (JUMPS && _setjmp(scheduler_place) != 0)
 			return;
 		swapcontext(&scheduler, &fiber->context);
@@ -107,9 +119,16 @@ fiber_run(Fiber *fiber)
 	else if (!JUMPS)
 		swapcontext(&scheduler, &fiber->context);
 	else if (_setjmp(scheduler_place) == 0)
-		_longjmp(fiber->place, 1);
+		_longjmp(fiber->state.place, 1);
 	FINISH_SWITCH(fake_stack, NULL, NULL);
 	current = NULL;
+}
+
+/* An address just below the caller's frame. */
+static pg_noinline char *
+below_frame(void)
+{
+	return __builtin_frame_address(0);
 }
 
 void
@@ -120,7 +139,42 @@ fiber_yield(void)
 	START_SWITCH(&fiber->fake_stack, scheduler_stack, scheduler_size);
 	if (!JUMPS)
 		swapcontext(&fiber->context, &scheduler);
-	else if (_setjmp(fiber->place) == 0)
-		_longjmp(scheduler_place, 1);
+	else
+	{
+		fiber->state.low = below_frame();
+		if (_setjmp(fiber->state.place) == 0)
+			_longjmp(scheduler_place, 1);
+	}
 	FINISH_SWITCH(fiber->fake_stack, &scheduler_stack, &scheduler_size);
+}
+
+/*
+ * All that makes a fiber what it is while it does not run: the part of its
+ * stack that is in use, and its registers.  A search copies both, and puts them
+ * back to have the fiber where it was.
+ */
+char *
+fiber_live(int number, size_t *size)
+{
+	Fiber	   *fiber = &fibers[number];
+
+	*size = fiber->stack + STACK_SIZE - fiber->state.low;
+	return fiber->state.low;
+}
+
+char *
+fiber_state(int number, size_t *size)
+{
+	*size = sizeof(fibers[number].state);
+	return (char *) &fibers[number].state;
+}
+
+/*
+ * Before a fiber runs in a search: what is below its stack, where its next
+ * frames are going to be, is always the same.
+ */
+void
+fiber_clean(int number)
+{
+	memset(fibers[number].state.low - CLEAN_SIZE, 0, CLEAN_SIZE);
 }

@@ -15,54 +15,67 @@
 static const Config configs[] =
 {
 	{.name = "right clock",
-		.databases = 1, .turns = 250, .crash_rate = 4},
+		.databases = 1, .turns = 250, .kill_rate = 4},
 	{.name = "right clock, more sessions than ids",
-		.databases = 1, .turns = 400, .crowd = true, .crash_rate = 4},
+		.databases = 1, .turns = 400, .crowd = true, .kill_rate = 4},
 	{.name = "no slot bits: order across sessions",
 		.databases = 1, .turns = 300, .no_slots = true, .step_rate = 8,
-		.crash_rate = 4, .freeze_rate = 4},
+		.kill_rate = 4, .freeze_rate = 4},
 	{.name = "clock is set",
-		.databases = 1, .turns = 300, .step_rate = 16, .crash_rate = 4},
+		.databases = 1, .turns = 300, .step_rate = 16, .kill_rate = 4,
+		.lead_rate = 4},
 	{.name = "clock stands still",
 		.databases = 1, .turns = 300, .freeze_rate = 16, .back_rate = 4},
+	{.name = "clock jumps",
+		.databases = 1, .turns = 300, .jump_rate = 8, .restart_rate = 4},
 	{.name = "node id changes",
-		.databases = 1, .turns = 250, .node_rate = 32, .step_rate = 4,
-		.crash_rate = 2},
+		.databases = 1, .turns = 300, .node_rate = 32, .step_rate = 4,
+		.kill_rate = 2},
+	{.name = "node id changes, clock is set",
+		.databases = 2, .turns = 300, .node_rate = 24, .step_rate = 16},
 	{.name = "restarts, two databases",
 		.databases = 2, .turns = 400, .restart_rate = 8, .step_rate = 6,
-		.crash_rate = 4},
-	{.name = "restores, two databases",
-		.databases = 2, .turns = 400, .restore_rate = 8, .restart_rate = 4,
+		.kill_rate = 4, .node_rate = 2},
+	{.name = "a standby takes over",
+		.databases = 2, .turns = 400, .promote_rate = 8, .restart_rate = 2,
 		.step_rate = 4},
+	{.name = "others set the mark",
+		.databases = 1, .turns = 400, .others_rate = 16, .kill_rate = 2},
+	{.name = "others set marks, restarts",
+		.databases = 2, .turns = 400, .others_rate = 12, .restart_rate = 6,
+		.promote_rate = 2, .step_rate = 4},
+	{.name = "relations are exchanged",
+		.databases = 2, .turns = 400, .exchange_rate = 64, .restart_rate = 4,
+		.step_rate = 4, .kill_rate = 4},
+	{.name = "slow disk",
+		.databases = 1, .turns = 400, .slow_rate = 16, .fail_rate = 16,
+		.restart_rate = 4, .back_rate = 4},
 	{.name = "ends of the layout",
 		.databases = 1, .turns = 150, .ends = true, .step_rate = 12,
 		.restart_rate = 2, .crowd = true},
-	{.name = "clock is given up, ids refused",
-		.databases = 1, .turns = 400, .step_rate = 16, .reset_rate = 64,
-		.crash_rate = 2},
-	{.name = "clock is given up, two databases",
-		.databases = 2, .turns = 400, .step_rate = 16, .reset_rate = 64,
-		.restart_rate = 2},
-	{.name = "clock is given up at any time",
-		.databases = 1, .turns = 300, .step_rate = 12, .reset_rate = 24,
-		.crash_rate = 2, .restart_rate = 2, .restore_rate = 2,
-		.reset_any_time = true},
 	{.name = "cycle counter",
 		.databases = 1, .turns = 500, .long_ranges = true, .freeze_rate = 1,
-		.step_rate = 2, .crash_rate = 1},
+		.step_rate = 2, .kill_rate = 1},
 	{.name = "cycle counter goes wrong",
 		.databases = 1, .turns = 500, .long_ranges = true,
 		.counter_rate = 8, .step_rate = 2},
 	{.name = "everything at once",
 		.databases = 2, .turns = 600, .step_rate = 8, .freeze_rate = 4,
-		.crash_rate = 6, .restart_rate = 2, .node_rate = 8,
-		.restore_rate = 2, .counter_rate = 2},
+		.kill_rate = 6, .restart_rate = 2, .promote_rate = 1, .node_rate = 8,
+		.lead_rate = 2, .others_rate = 4, .exchange_rate = 16,
+		.slow_rate = 2, .fail_rate = 8, .counter_rate = 2},
+	{.name = "true time over quick starts",
+		.databases = 1, .turns = 1500, .starts = true,
+		.restart_rate = 16},
+	{.name = "flushes, clock right or set back",
+		.databases = 1, .turns = 6000, .flushes = true,
+		.back_rate = 1, .crowd = true},
 	{.name = "waits: right clock",
 		.databases = 1, .turns = 1500, .prompt = true, .spread = true,
 		.wait_ticks = 3},
 	{.name = "waits: clock set back",
 		.databases = 1, .turns = 1500, .prompt = true, .spread = true,
-		.back_rate = 4, .wait_ticks = 3},
+		.back_rate = 4, .wait_ticks = 4},
 	{.name = "waits: clock stands still",
 		.databases = 1, .turns = 1500, .prompt = true, .spread = true,
 		.freeze_rate = 4, .wait_ticks = 3},
@@ -127,7 +140,7 @@ run_config(int number, uint64 base, double seconds, bool stop_at_once)
 static void
 usage(void)
 {
-	printf("usage: sim [--base N] [--seconds S] [--config TEXT] [--quick] | --seed N | --list\n");
+	printf("usage: sim [--base N] [--seconds S] [--config TEXT] [--exhaustive] [--quick] | --seed N | --list\n");
 }
 
 int
@@ -137,6 +150,7 @@ main(int argc, char **argv)
 	double		seconds = 40;
 	const char *only = NULL;
 	bool		quick = false;	/* end with the first failure */
+	bool		exhaustive = false;
 	bool		ok = true;
 	int			chosen = 0;
 
@@ -146,6 +160,8 @@ main(int argc, char **argv)
 
 		if (strcmp(argv[i], "--quick") == 0)
 			quick = true;
+		else if (strcmp(argv[i], "--exhaustive") == 0)
+			exhaustive = true;
 		else if (strcmp(argv[i], "--list") == 0)
 		{
 			for (int c = 0; c < (int) lengthof(configs); c++)
@@ -179,6 +195,8 @@ main(int argc, char **argv)
 		}
 	}
 
+	if (exhaustive)
+		return search_all(only, quick) ? 0 : 1;
 	for (int c = 0; c < (int) lengthof(configs); c++)
 		chosen += only == NULL || strstr(configs[c].name, only) != NULL;
 	for (int c = 0; c < (int) lengthof(configs); c++)

@@ -2,88 +2,131 @@
 # The code under test, broken on purpose: test/sim/run makes each of these changes to a
 # copy, and some property must fail.  To be sourced.
 #
-# mutant NAME FILE CONFIG SCRIPT: a sed script; it must change the file.  CONFIG chooses the
-# configurations that are run, by a part of their names; '' is all of them.
+# mutant NAME FILE WHERE SCRIPT: a sed script; it must change the file, which is one of the
+# core, or for what the server does around it test/sim/world.c.  WHERE is "random: TEXT" or
+# "search: TEXT", which chooses the configurations or the small worlds that must notice,
+# by a part of their names; without a text it is all of them.
 
 # shellcheck disable=SC2016 # sed scripts
 mutants()
 {
-    mutant 'compare-and-swap is a load and a store' refill.c 'right clock' \
+    # --- taking numbers
+    mutant 'compare-and-swap is a load and a store' lanes.c 'search: two sessions' \
         '/^move_word(/,/^}/ { /if (pg_atomic_compare_exchange_u64(&shared->word, &word,$/ { N; s/.*/if ((pg_atomic_write_u64(\&shared->word, next + count - 1), true))/ } }'
-    mutant 'a word is moved by one too few' refill.c 'right clock' \
+    mutant 'a word is moved by one too few' lanes.c 'random: right clock' \
         '/^move_word(/,/^}/ s/next + count - 1))$/next + Max(count - 1, 1) - (count > 1 ? 1 : 0)))/'
-    mutant 'words are taken past the end of their tick' refill.c 'right clock' \
+    mutant 'words are taken past the end of their tick' lanes.c 'random: right clock' \
         's/count = Min(most, last_word - next + 1);/count = Min(most, last_word - next + 2);/'
-    mutant 'the last number is given out again' refill.c 'right clock' \
+    mutant 'the last number is given out again' lanes.c 'random: right clock' \
         's/Max(word + 1, first_word)/Max(word, first_word)/'
-    mutant 'slot words are process-local' refill.c 'right clock' \
-        's/^\tsession->slots = slots;/\tsession->slots = memcpy(aligned_alloc(64, 4096), slots, offsetof(FlakeSlots, slot) + sizeof(FlakeSlot) * (1 << slots->geometry.slot_bits));/; 1i #include <stdlib.h>'
-    mutant 'starts again at slot 0 in the same tick' refill.c '' \
-        '/^take_in_floor(/,/^}/ s/uint32\t\tslot = session->slot;/uint32\t\tslot = 0;/'
-    mutant 'starts again at the home slot in the same tick' refill.c '' \
-        '/^take_in_floor(/,/^}/ s/uint32\t\tslot = session->slot;/uint32\t\tslot = session->home;/'
-    mutant 'the tick after a change of the node id is not waited for' refill.c 'node id' \
-        's/refill.floor < session->min_tick/false/'
-    mutant 'without slot bits more than one number is taken' refill.c 'no slot bits' \
-        's/single ? refill->least : most/most/'
-    mutant 'without slot bits the next number is taken by a store' refill.c 'no slot bits' \
-        '/^take_one_more(/,/^}/ s/if (pg_atomic_compare_exchange_u64(&shared->word, &word, word + 1))/if ((pg_atomic_write_u64(\&shared->word, word + 1), true))/'
-    mutant 'without slot bits a tick that is past goes on' refill.c 'no slot bits' \
-        '/^take_one_more(/,/^}/ s/!look_at_clock(session))/false)/'
-    mutant 'without slot bits a tick goes on past its end' refill.c 'no slot bits' \
-        '/^take_one_more(/,/^}/ s/(word & mask) != mask)/true)/'
-    mutant 'without slot bits a borrowed tick goes on' refill.c 'waits' \
-        's/session->last_tick == refill->floor ?$/true ?/'
-    mutant 'without slot bits replaced slots go on' refill.c 'given up' \
-        '/^take_one_more(/,/^}/ s/if (flake_generation() != session->generation)/if (false)/'
-    mutant 'without slot bits a tick is never checked again' refill.c 'cycle counter goes wrong' \
-        '/^take_one_more(/,/^}/ s/if (session->may_follow == 0)/if (false)/'
-    mutant 'a forgotten range goes on' refill.h 'node id' \
-        's/^\tsession->may_follow = 0;//'
-    mutant 'a word is moved before the checks' refill.c '' \
-        's/^\t\tswitch (check_tick(session, &refill, refill.floor))/\t\t(void) move_word(session, session->home, refill.floor, 1, 1);\n&/'
-    mutant 'the tick is raised before the checks' refill.c 'restarts' \
-        's/^\t\tswitch (check_tick(session, &refill, refill.floor))/\t\traise_tick(session->slots, refill.floor);\n&/'
-    mutant 'the lead is not checked' refill.c 'clock is set' \
-        's/if (lead > allowed)/if (false)/'
-    mutant 'the last tick is not checked' refill.c 'ends' \
-        '/^check_tick(/,/^}/ s/if (\(.*\)tick_start(layout, tick,/if (false \&\& \1tick_start(layout, tick,/; /^check_tick(/,/^}/ s/if (tick > flake_layout_max_tick(layout)/if (false/'
-    mutant 'the borrowed tick is not checked' refill.c '' \
-        's/switch (check_tick(session, refill, refill->floor + 1))/switch (TICK_FREE)/'
-    mutant 'the mark is not asked' refill.c 'restarts' \
-        's/return flake_mark_covers(tick_us) ?/return true ?/'
-    mutant 'the mark is asked about the tick before' refill.c 'restarts' \
-        's/flake_mark_covers(tick_us)/flake_mark_covers(tick_us - layout->tick_us)/'
-    mutant 'ids begin in the tick of the start mark' refill.c 'restarts' \
-        's/Max(refill->floor, tick + 1)/Max(refill->floor, tick)/'
-    mutant 'the lead is not checked on the common path' refill.c 'clock is set' \
-        's/(uint64) now.wall_us - (uint64) session->usable_from_us >=/now.wall_us - session->usable_from_us >= (int64)/'
-    mutant 'the tick is not checked on the common path' refill.h 'right clock' \
+    mutant 'slot words are process-local' session.c 'random: right clock' \
+        's/^\tsession->slots = slots;/\tsession->slots = memcpy(aligned_alloc(64, 4096), slots, flake_slots_size(session->layout));/; 1i #include <stdlib.h>'
+    mutant 'starts again at slot 0 in the same tick' lanes.c 'search: one session' \
+        's/uint32\t\tslot = session->slot;/uint32\t\tslot = 0;/'
+    mutant 'starts again at the home slot in the same tick' lanes.c 'search: one session' \
+        's/uint32\t\tslot = session->slot;/uint32\t\tslot = session->home;/'
+    mutant 'without slot bits more than one number is taken' lanes.c 'search: no slots' \
+        's/most = session->nslots == 1 ? least :/most = false ? least :/'
+    mutant 'without slot bits the next number is taken by a store' lanes.c 'random: no slot bits' \
+        's/if (pg_atomic_compare_exchange_u64(&shared->word, &word, word + 1))/if ((pg_atomic_write_u64(\&shared->word, word + 1), true))/'
+    mutant 'without slot bits a tick goes on past its end' lanes.c 'random: no slot bits' \
+        's/(word & mask) != mask)/true)/'
+    mutant 'without slot bits a tick that is past goes on' session.c 'random: no slot bits' \
+        's/!look_at_clock(session, false))/false)/'
+    mutant 'without slot bits a tick is never checked again' session.c 'random: cycle counter goes wrong' \
+        's/if (session->may_follow == 0)/if (false)/'
+    mutant 'without slot bits a borrowed tick goes on' refill.c 'random: waits' \
+        's/ahead ? 0 :/false ? 0 :/'
+
+    # --- the node id
+    mutant 'the tick after a change of the node id is not waited for' session.c 'search: node id' \
+        's/session->min_tick = session->last_tick + 1;//'
+    mutant 'the slots of the old node id go on' session.c 'search: node id changes and' \
+        's/^\tsession->slots = slots;/\tif (session->slots == NULL)\n\t\tsession->slots = slots;/'
+    mutant 'a node id that comes back has new slots' world.c 'random: node id' \
+        's/^\tworld.nsets++;/\tset = world.nsets == MAX_SETS ? \&world.sets[1] : \&world.sets[world.nsets++];/; s/flake_slots_node(&world.layout, node))$/flake_slots_node(\&world.layout, node) \&\& node == world.running->node \&\& false)/'
+    mutant 'order is kept however far ahead it is' refill.c 'search: node id changes, the clock' \
+        's/if (lead_of(layout, refill, session->min_tick) <= refill->lead_us)/if (true)/'
+    mutant 'a forgotten range goes on' session.h 'random: node id' \
+        's/session->ready_id = session->end_id = session->next_id;//; s/^\tsession->may_follow = 0;//'
+
+    # --- checks and waits
+    mutant 'a word is moved before the checks' refill.c 'search: one session' \
+        's/^\tswitch (check_tick(session, refill, refill->floor, &answer))/\t(void) flake_lanes_take_ahead(session, refill->floor, 1);\n&/'
+    mutant 'the tick is raised before the checks' refill.c 'search: others set' \
+        's/^\tswitch (check_tick(session, refill, refill->floor, &answer))/\traise_tick(session->slots, refill->floor);\n&/'
+    mutant 'the lead is not checked' refill.c 'search: one session' \
+        's/if (lead > refill->lead_us)/if (false)/'
+    mutant 'the last tick is not checked' refill.c 'random: ends' \
+        's/if (tick > flake_layout_max_tick(layout) ||/if (/'
+    mutant 'the borrowed tick is not checked' refill.c 'search: crash' \
+        's/switch (check_tick(session, refill, refill->floor + 1, &answer))/switch (TICK_FREE)/'
+    mutant 'ids begin in the tick of the start mark' refill.c 'search: crash' \
+        's/refill->floor = tick + 1;/refill->floor = tick;/'
+    mutant 'the tick is not raised' refill.c 'random:' \
+        's/^\traise_tick(session->slots, refill->floor);//'
+    mutant 'the next tick is not waited for' refill.c 'search: three sessions' \
+        's/if (waited < tick_us)/if (false)/'
+    mutant 'the wall clock is waited for, however long' refill.c 'random: waits' \
+        's/if (waited < tick_us)/if (true)/; s/Min(rest, tick_us - waited)/rest/'
+    mutant 'the tick is moved on by a store' refill.c 'random:' \
+        '/^go_on_waiting(/,/^}/ s/(void) pg_atomic_compare_exchange_u64(&slots->tick, &tick,/pg_atomic_write_u64(\&slots->tick,/'
+    mutant 'no number of the next tick is borrowed' refill.c 'search: three sessions' \
+        's/if (session->last_tick == refill->floor ||$/if (true ||/'
+
+    # --- the common path
+    mutant 'the lead is not checked on the common path' session.c 'random: clock is set' \
+        's/if ((uint64) now.wall_us - (uint64) session->usable_from_us >=/if (now.wall_us - session->usable_from_us >= (int64)/'
+    mutant 'the tick is not checked on the common path' session.h 'search: one session' \
         's/return flake_session_look(session);/return session->next_id < session->end_id;/'
-    mutant 'the counter is trusted for twice the tick' counter.c 'cycle counter' \
+    mutant 'the start mark is not looked at on the common path' session.c 'random: others set the mark' \
+        's/if (flake_mark_start_us(session->mark) >= tick_us)/if (false)/'
+    mutant 'the counter is trusted for twice the tick' counter.c 'random: cycle counter' \
         's/^#define SPAN_PART.*/#define SPAN_PART 2.0/'
-    mutant 'the counter is trusted beyond the tick' refill.c 'cycle counter' \
+    mutant 'the counter is trusted beyond the tick' session.c 'random: cycle counter' \
         's/flake_counter_span(Min(rest_us, (uint64) session->layout->tick_us))/flake_counter_span(session->layout->tick_us)/'
-    mutant 'the counter is trusted for ever' refill.c 'cycle counter goes wrong' \
+    mutant 'the counter is trusted for ever' session.c 'random: cycle counter goes wrong' \
         's/FLAKE_COUNTER_MAX_IDS \* session->step/1000 * session->step/'
-    mutant 'the tick is not raised' refill.c '' \
-        's/^\t\traise_tick(session->slots, refill.floor);//'
-    mutant 'the next tick is not waited for' refill.c '' \
-        's/while (waited < tick_us)/while (false)/'
-    mutant 'the wall clock is waited for, however long' refill.c 'waits' \
-        's/while (waited < tick_us)/while (true)/; s/Min(rest, tick_us - waited)/rest/'
-    mutant 'the tick is moved on by a store' refill.c '' \
-        '/^wait_for_next_tick(/,/^}/ s/(void) pg_atomic_compare_exchange_u64(&slots->tick, &tick,/pg_atomic_write_u64(\&slots->tick,/'
-    mutant 'no number of the next tick is borrowed' refill.c 'waits' \
-        's/if (result == USED_UP && session->last_tick < refill.floor &&/if (false \&\&/'
-    mutant 'slots are replaced though their ids are not refused' refill.c 'at any time' \
-        '/^flake_slots_refused(/,/^}/ s/return layout_tick_us(slots) - now_us >/return true || now_us >/'
-    mutant 'new slots begin without the clock' refill.c 'given up' \
-        '/^flake_slots_renew(/,/^}/ s/if (now_us > geometry->epoch_us)/if (false)/'
-    mutant 'the generation is not looked at' refill.c 'given up' \
-        's/if (flake_generation() != session->generation)/if (false)/'
-    mutant 'the first rate is trusted unconfirmed' counter.c 'cycle counter goes wrong' \
+    mutant 'the first rate is trusted unconfirmed' counter.c 'random: cycle counter goes wrong' \
         's/agrees = fabs(/agrees = rate == 0 || fabs(/'
-    mutant 'the gap of a pair is not looked at' counter.c 'cycle counter' \
+    mutant 'the gap of a pair is not looked at' counter.c 'random: cycle counter' \
         's/if (gap + pair_gap > counted \/ PAIR_PART)/if (false)/'
+
+    # --- the mark
+    mutant 'the mark is not asked' refill.c 'search: crash' \
+        's/switch (flake_mark_covers(session->mark, refill->relation, need))/switch (FLAKE_COVERED)/'
+    mutant 'the mark is asked about the tick before' refill.c 'search: crash' \
+        's/need->until_us = refill->now.wall_us + lead;/need->until_us = refill->now.wall_us + lead - layout->tick_us;/'
+    mutant 'the mark is asked before the relation is' mark.c 'search: relations' \
+        's/if (pg_atomic_read_u64(&mark->relation) != relation)/if (false)/'
+    mutant 'a start forgets the mark' mark.c 'search: crash' \
+        's/plan.start_us = plan.as_we_left_it ? start_us : Max(start_us, plan.page_us);/plan.start_us = start_us;/'
+    mutant 'the start mark is not raised by what others set' mark.c 'search: others set' \
+        's/plan.start_us = plan.as_we_left_it ? start_us :/plan.start_us = !plan.first ? start_us :/'
+    mutant 'the mark is lowered' mark.c 'random: slow disk' \
+        's/new_us = Max(new_us, target(mark, need));/new_us = target(mark, need) - FLAKE_MARK_AHEAD_US \/ 2;/'
+    mutant 'what others set back stays' mark.c 'search: others set' \
+        's/if (plan.as_we_left_it \&\& new_us == plan.page_us)/if (true)/'
+    mutant 'the page is known before its start mark' mark.c 'search: others set' \
+        '/^flake_mark_prepare(/,/^}/ { s/flake_time_write(&mark->start_us, plan->start_us);/flake_time_write(\&mark->page_ns, plan->write_ns);/; t; s/flake_time_write(&mark->page_ns, plan->write_ns);/flake_time_write(\&mark->start_us, plan->start_us);/ }'
+    mutant 'a mark too far ahead is taken over' mark.c 'search: others set' \
+        's/plan.verdict = FLAKE_MARK_TOO_FAR;/plan.verdict = FLAKE_MARK_KEEP;/'
+    mutant 'a clock that jumped moves the mark' mark.c 'random: jumps' \
+        's/if (found->max_jump_us != 0 \&\& /if (false \&\& /'
+    mutant 'the mark is moved ahead of the time asked for' mark.c 'random: quick starts' \
+        's/us = Max(need->wall_us + FLAKE_MARK_AHEAD_US,/us = Max(need->until_us + FLAKE_MARK_AHEAD_US,/'
+    mutant 'the mark is moved without the clock' mark.c 'random: flushes' \
+        's/us = Max(need->wall_us + FLAKE_MARK_AHEAD_US,/us = Max(need->until_us,/'
+    mutant 'the mark is moved by the clock alone' mark.c 'random: flushes' \
+        's/need->until_us + flake_time_read(&mark->ahead_us));/need->until_us);/'
+    mutant 'a slow disk moves the mark without limit' mark.c 'random: slow disk' \
+        's/us = Max(Min(us, limit), need->until_us);/us = Max(us, need->until_us);/'
+    mutant 'a request that was overtaken asks for no more' refill.c 'random: slow disk' \
+        's/need->overtaken = refill->moves_asked++ >= 2;/need->overtaken = false;/'
+
+    # --- what the server does around it
+    mutant 'the mark is not flushed' world.c 'search: crash' \
+        's/^\tflush(database->in_flight);//'
+    mutant 'the mark is published before it is flushed' world.c 'search: crash' \
+        's/^\tsleep_us(world.flush_us);/\tflake_mark_publish(\&database->mark, plan);\n&/'
 }

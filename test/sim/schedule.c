@@ -21,37 +21,9 @@ enum
 	STYLES
 };
 
-uint64
-random_bits(void)
-{
-	uint64		z = (world.random += UINT64CONST(0x9E3779B97F4A7C15));
-
-	z = (z ^ z >> 30) * UINT64CONST(0xBF58476D1CE4E5B9);
-	z = (z ^ z >> 27) * UINT64CONST(0x94D049BB133111EB);
-	return z ^ z >> 31;
-}
-
-int64
-random_below(int64 n)
-{
-	return n <= 1 ? 0 : (int64) (random_bits() % (uint64) n);
-}
-
-bool
-one_in(int64 n)
-{
-	return random_below(n) == 0;
-}
-
-static bool
-happens(int rate)
-{
-	return rate > 0 && random_below(1024) < rate;
-}
-
 /* ------------------------------------------------------------ the world */
 
-static void
+void
 add_field(FlakeFieldKind kind, const char *name, int bits, int *below)
 {
 	FlakeField *field = &world.layout.fields[world.layout.nfields];
@@ -71,21 +43,24 @@ make_layout(const Config *config)
 {
 	static const int64 tick_us[] = {1, 7, 1000, 1000, 1000, 100000, 1000000};
 	FlakeLayout *layout = &world.layout;
-	int			low = random_below(3);	/* node bits below the others */
+	int			low = choose(3);	/* node bits below the others */
 	int			below;
 
 	memset(layout, 0, sizeof(*layout));
-	layout->tick_us = tick_us[random_below(lengthof(tick_us))];
+	layout->tick_us = tick_us[choose(lengthof(tick_us))];
 	if (config->prompt)
 		layout->tick_us = Max(layout->tick_us, 1000);
+	if (config->starts || config->flushes)
+		layout->tick_us = one_in(2) ? 10000 : 100000;
 	layout->epoch_us = one_in(2) ? INT64CONST(1735689600000000) :
-		random_below(1000000) - 500000;
-	layout->slot_bits = config->no_slots ? 0 : random_below(4);
-	layout->seq_bits = config->long_ranges ? 7 : random_below(3);
+		choose(1000000) - 500000;
+	layout->slot_bits = config->no_slots ? 0 : choose(4);
+	layout->seq_bits = config->long_ranges ? 7 : choose(3);
+	if (config->starts)
+		layout->seq_bits = 5;
 	layout->node_bits = NODE_BITS;
 	below = NODE_BITS + layout->slot_bits + layout->seq_bits;
-	layout->time_bits = config->ends ? 4 + random_below(4) :
-		FLAKE_ID_BITS - below;
+	layout->time_bits = config->ends ? 4 + choose(4) : FLAKE_ID_BITS - below;
 
 	below += layout->time_bits;
 	add_field(FLAKE_FIELD_TIME, "time", layout->time_bits, &below);
@@ -96,20 +71,23 @@ make_layout(const Config *config)
 	add_field(FLAKE_FIELD_SEQUENCE, "sequence", layout->seq_bits, &below);
 	layout->seq_shift = layout->seq_bits > 0 ? below : 0;
 	add_field(FLAKE_FIELD_NODE, "low", low, &below);
-}
 
-static void
-begin_server(void)
-{
-	FlakeGeometry geometry;
+	/* all parts of the node fixed: the node id is not used */
+	layout->free_node_bits = NODE_BITS;
+	if (one_in(8))
+	{
+		layout->free_node_bits = 0;
+		for (int i = 0; i < layout->nfields; i++)
+		{
+			FlakeField *field = &layout->fields[i];
 
-	flake_layout_geometry(&world.layout, &geometry);
-	flake_slots_init(world.sets[0].slots, &geometry);
-	begin_set(&world.sets[0], world.set->high_us);
-	world.set = &world.sets[0];
-	world.directory_locked = false;
-	world.running = NULL;
-	world.waits_from_us = world.mono_us;
+			if (field->kind != FLAKE_FIELD_NODE)
+				continue;
+			field->fixed = true;
+			field->value = 1;
+			layout->fixed_id |= field->value << field->shift;
+		}
+	}
 }
 
 static void
@@ -118,20 +96,20 @@ make_backends(const Config *config)
 	int			capacity = 1 << (world.layout.slot_bits +
 								 world.layout.seq_bits);
 	int			nslots = 1 << world.layout.slot_bits;
-	uint32		first = random_below(nslots);
-	int			home_style = random_below(3);
+	uint32		first = choose(nslots);
+	int			home_style = choose(3);
 
 	if (config->wait_ticks > 0)
 	{
 		/* at most as many sessions as a tick has ids */
-		world.nbackends = 1 + random_below(Min(capacity, MAX_BACKENDS));
+		world.nbackends = 1 + choose(Min(capacity, MAX_BACKENDS));
 		if (one_in(2))
 			world.nbackends = Min(capacity, MAX_BACKENDS);
 	}
 	else if (config->crowd)
-		world.nbackends = Min(capacity + random_below(4), MAX_BACKENDS);
+		world.nbackends = Min(capacity + choose(4), MAX_BACKENDS);
 	else
-		world.nbackends = 1 + random_below(6);
+		world.nbackends = 1 + choose(6);
 
 	for (int i = 0; i < world.nbackends; i++)
 	{
@@ -139,97 +117,76 @@ make_backends(const Config *config)
 
 		memset(backend, 0, sizeof(*backend));
 		backend->number = i;
-		backend->priority = random_below(1000);
-		backend->database = random_below(config->databases);
+		backend->priority = choose(1000);
+		backend->database = choose(config->databases);
 		if (config->spread || home_style == 0)
 			backend->home = first + i;
 		else if (home_style == 1)
 			backend->home = first;
 		else
-			backend->home = random_below(100);
+			backend->home = choose(100);
 		backend_start(backend);
 	}
+}
+
+/* A setting of flake.max_clock_lead. */
+static int64
+any_lead(void)
+{
+	static const int64 lead_ticks[] = {0, 1, 2, 3, 8};
+
+	return one_in(2) ? 5 * FLAKE_US_PER_SECOND :
+		lead_ticks[choose(lengthof(lead_ticks))] * world.layout.tick_us;
 }
 
 static void
 make_world(const Config *config, uint64 seed, bool traced)
 {
-	static char *memory = NULL;
-	const size_t size = offsetof(FlakeSlots, slot) +
-		MAX_SLOTS * sizeof(FlakeSlot);
-	static const int64 lead_ticks[] = {0, 1, 2, 3, 8};
 	static const double count_rates[] = {24, 54, 1000, 3000};
 	int64		tick_us;
 	int64		wall;
 
-	if (memory == NULL)
-	{
-		memory = calloc(1, MAX_SETS * size + FLAKE_CACHE_LINE);
-		if (memory == NULL)
-			abort();
-	}
 	memset(&world, 0, offsetof(World, backends));
 	world.config = config;
-	world.seed = seed;
 	world.random = seed;
 	world.trace = traced;
-	for (int i = 0; i < MAX_SETS; i++)
-		world.sets[i].slots = (FlakeSlots *)
-			(TYPEALIGN(FLAKE_CACHE_LINE, memory) + i * size);
-	world.set = &world.sets[0];
-	world.set->high_us = PG_INT64_MIN / 2;
-	world.failed = false;
 	world.mono_us = FLAKE_US_PER_SECOND;
-	world.run = 0;
-	world.draining = false;
-	world.generation = 1;
-	world.retired_nodes = 0;
-	world.style = random_below(STYLES);
-	world.turn = 0;
-	world.nids = 0;
-	world.longest_wait_us = 0;
+	world.style = config->starts || config->flushes ? BURSTS : choose(STYLES);
 
 	make_layout(config);
 	tick_us = world.layout.tick_us;
 	world.dt_us = one_in(3) ? tick_us / 3 : one_in(2) ? tick_us / 30 : 2 * tick_us;
+	if (config->starts || config->flushes)
+		world.dt_us = tick_us / 2;
 	world.dt_us = Max(world.dt_us, 1);
-	world.mark_ahead_us = one_in(2) ? FLAKE_US_PER_SECOND : 8 * tick_us;
-	world.allowed_us = one_in(2) ? 5 * FLAKE_US_PER_SECOND :
-		lead_ticks[random_below(lengthof(lead_ticks))] * tick_us;
-	if (config->prompt)
-	{
-		/* room for a restart, a step back, and the ticks beyond */
-		world.allowed_us = 5 * FLAKE_US_PER_SECOND + 40 * tick_us;
-	}
-	world.count_rate = count_rates[random_below(lengthof(count_rates))];
-	world.node = config->node_rate > 0 ? random_below(1 << NODE_BITS) : 0;
+	world.lead_us = any_lead();
+	/* room for a restart, a step back, and the ticks beyond */
+	if (config->prompt || config->starts)
+		world.lead_us = 5 * FLAKE_US_PER_SECOND + 40 * tick_us;
+	if (config->jump_rate > 0)
+		world.max_jump_us = 10 * FLAKE_US_PER_SECOND;
+	world.count_rate = count_rates[choose(lengthof(count_rates))];
+	world.node = config->node_rate > 0 ? choose(1 << NODE_BITS) : 0;
 
 	if (!config->ends)
-		wall = start_of(1000000) + random_below(3 * tick_us);
+		wall = start_of(1000000) + choose(3 * tick_us);
 	else if (one_in(2))
-		wall = start_of(0) + random_below(4 * tick_us) - 2 * tick_us;
+		wall = start_of(0) + choose(4 * tick_us) - 2 * tick_us;
 	else
 		wall = start_of(flake_layout_max_tick(&world.layout)) +
-			random_below(4 * tick_us) - 3 * tick_us;
+			choose(4 * tick_us) - 3 * tick_us;
 	world.wall_offset_us = wall - world.mono_us;
 	world.true_offset_us = world.wall_offset_us;
 
 	for (int i = 0; i < MAX_DATABASES; i++)
-	{
-		Mark	   *mark = &world.marks[i];
-
-		mark->page_us = mark->durable_us = PG_INT64_MIN;
-		mark->mark_us = mark->start_us = PG_INT64_MIN;
-		mark->locked_by = -1;
-	}
-	check_begin();
+		world.databases[i].exchanger = -1;
+	begin_wal();
 	begin_server();
 	make_backends(config);
-	trace("%s: tick %lld us, slot bits %d, sequence bits %d, time bits %d, %d sessions, lead %lld us, mark ahead %lld us",
+	trace("%s: tick %lld us, slot bits %d, sequence bits %d, time bits %d, %d sessions, lead %lld us",
 		  config->name, (long long) tick_us, world.layout.slot_bits,
 		  world.layout.seq_bits, world.layout.time_bits, world.nbackends,
-		  (long long) lead_in_force(world.allowed_us),
-		  (long long) world.mark_ahead_us);
+		  (long long) lead_in_force(world.lead_us));
 	for (int i = 0; i < world.nbackends; i++)
 		trace("session %d: home slot %u, database %d, leisure %d", i,
 			  world.backends[i].session.home, world.backends[i].database,
@@ -238,44 +195,51 @@ make_world(const Config *config, uint64 seed, bool traced)
 
 /* ------------------------------------------------------ what happens to it */
 
+/* The slots of some node id in use. */
+static SlotSet *
+any_set(void)
+{
+	return &world.sets[choose(world.nsets)];
+}
+
 /* Anywhere: on the boundaries of ticks, of the lead, of the grace, far off. */
 static void
 set_clock(void)
 {
 	int64		tick_us = world.layout.tick_us;
-	int64		lead = lead_in_force(world.allowed_us);
+	int64		lead = lead_in_force(world.lead_us);
 	int64		now = wall_us();
-	int64		used = start_of(world.set->seen_tick); /* the layout's tick */
+	int64		used = start_of(any_set()->seen_tick);	/* the layout's tick */
 	int64		to;
 
-	switch (random_below(10))
+	switch (choose(10))
 	{
 		case 0:
-			to = now + random_below(7) - 3;
+			to = now + choose(7) - 3;
 			break;
 		case 1:
-			to = start_of(tick_of(now)) + random_below(3) - 1;
+			to = start_of(tick_of(now)) + choose(3) - 1;
 			break;
 		case 2:
-			to = start_of(tick_of(now) + 1) + random_below(3) - 1;
+			to = start_of(tick_of(now) + 1) + choose(3) - 1;
 			break;
 		case 3:
-			to = now + (random_below(9) - 4) * tick_us;
+			to = now + (choose(9) - 4) * tick_us;
 			break;
 		case 4:					/* the lead is just allowed, or not */
-			to = used - lead + random_below(3) - 1;
+			to = used - lead + choose(3) - 1;
 			break;
 		case 5:
-			to = used - lead + (random_below(5) - 2) * tick_us;
+			to = used - lead + (choose(5) - 2) * tick_us;
 			break;
 		case 6:					/* it is just worth waiting for, or not */
-			to = used - lead - FLAKE_LEAD_GRACE_US + random_below(3) - 1;
+			to = used - lead - FLAKE_LEAD_GRACE_US + choose(3) - 1;
 			break;
 		case 7:
-			to = now - random_below(2 * lead);
+			to = now - choose(2 * lead);
 			break;
 		case 8:
-			to = now + random_below(one_in(2) ? 4 * lead : 4 * tick_us);
+			to = now + choose(one_in(2) ? 4 * lead : 4 * tick_us);
 			break;
 		default:
 			to = world.mono_us + world.true_offset_us;
@@ -289,18 +253,20 @@ set_clock(void)
 static int64
 room_for_lead(void)
 {
-	int64		lead = Max(world.set->high_us, world.wall_offset_us) -
-		world.wall_offset_us;
+	int64		high = world.wall_offset_us;
 
-	return lead_in_force(world.allowed_us) - 20 * world.layout.tick_us - lead;
+	for (int i = 0; i < world.nsets; i++)
+		high = Max(high, world.sets[i].high_us);
+	return lead_in_force(world.lead_us) - 20 * world.layout.tick_us -
+		(high - world.wall_offset_us);
 }
 
 static void
 set_clock_back(void)
 {
 	int64		room = room_for_lead();
-	int64		by = random_below(one_in(2) ? 3 * world.layout.tick_us :
-								  Max(room, 0) / 2);
+	int64		by = choose(one_in(2) ? 3 * world.layout.tick_us :
+							Max(room, 0) / 2);
 
 	if (by > room)
 		return;
@@ -308,49 +274,103 @@ set_clock_back(void)
 	trace("clock is set by %+lld us", (long long) -by);
 }
 
+/* A crash leaves what was flushed, and by luck more. */
 static void
 restart(const Config *config)
 {
-	trace("server is restarted");
-	for (int i = 0; i < MAX_DATABASES; i++)
-	{
-		Mark	   *mark = &world.marks[i];
-		int64		page_us = one_in(2) ? mark->page_us : mark->durable_us;
+	int			more = world.nrecords - world.nflushed;
+	int64		since_us = world.mono_us - world.start_mono_us;
 
-		mark->page_us = mark->durable_us = mark->start_us = page_us;
-		mark->mark_us = PG_INT64_MIN;
-		mark->locked_by = -1;
-	}
-	world.run++;
-	world.giving_up = false;
+	trace("server is restarted");
+	world.start_excess_us = Max(world.start_excess_us - since_us, 0) +
+		world.layout.tick_us;
 	if (config->step_rate > 0)
 		set_clock();
-	advance(random_below(2 * world.layout.tick_us));
-	begin_server();
-	for (int i = 0; i < world.nbackends; i++)
-		backend_start(&world.backends[i]);
+	advance(choose(2 * world.layout.tick_us));
+	world.start_mono_us = world.mono_us;
+	restart_from(world.nflushed + choose(more + 1));
 }
 
-/* A restore sets a later mark with setval(); the next move takes it up. */
+/* A standby has received some of what was flushed. */
 static void
-restore(Mark *mark)
+promote(void)
 {
-	int64		later = mark->mark_us + random_below(3 * world.layout.tick_us);
+	int			less = Min(world.nflushed - MAX_DATABASES, 4);
 
-	if (mark->mark_us == PG_INT64_MIN || mark->locked_by >= 0)
-		return;
-	trace("restore sets a mark to %+lld",
-		  (long long) (later - world.layout.epoch_us));
-	mark->page_us = mark->durable_us = later;
-	mark->start_us = mark->mark_us = later;
+	trace("standby takes over");
+	if (one_in(2))
+		set_clock();
+	restart_from(world.nflushed - choose(less + 1));
+}
+
+/* Others set a mark: near, by less or more than the lead ahead, back, unset. */
+static void
+others(const Config *config)
+{
+	int			number = choose(config->databases);
+	int64		tick_us = world.layout.tick_us;
+	int64		lead = lead_in_force(world.lead_us);
+	int64		old_ns = page_at(number, world.nrecords)->ns;
+	int64		now = wall_us();
+	int64		ns;
+
+	switch (choose(9))
+	{
+		case 0:
+			ns = old_ns + choose(2000000);
+			break;
+		case 1:
+			ns = old_ns + choose(3 * tick_us) * FLAKE_NS_PER_US;
+			break;
+		case 2:
+			ns = (now + choose(lead)) * FLAKE_NS_PER_US;
+			break;
+		case 3:					/* just taken over, or not */
+			ns = (now + lead + FLAKE_LEAD_GRACE_US + choose(3) - 1) *
+				FLAKE_NS_PER_US;
+			break;
+		case 4:
+			ns = (now + lead + choose(2 * FLAKE_US_PER_SECOND)) *
+				FLAKE_NS_PER_US;
+			break;
+		case 5:
+			ns = PG_INT64_MAX - choose(2000);
+			break;
+		case 6:
+			ns = (now - choose(3 * lead)) * FLAKE_NS_PER_US;
+			break;
+		case 7:
+			ns = old_ns - choose(2000);
+			break;
+		default:
+			ns = choose(2);
+			break;
+	}
+	set_mark(number, Max(ns, 0), one_in(2));
+}
+
+static void
+slow_disk(void)
+{
+	static const int64 times_us[] = {0, 100, 1000, 200000, 600000, 3000000};
+
+	world.flush_us = times_us[choose(lengthof(times_us))];
+	trace("a flush takes %lld us", (long long) world.flush_us);
+}
+
+static bool
+may_be_killed(const Backend *backend)
+{
+	/* whoever has the mark's lock takes the server along */
+	return world.databases[backend->database].locked_by != backend->number;
 }
 
 static void
 something_happens(const Config *config)
 {
-	Backend    *backend = &world.backends[random_below(world.nbackends)];
+	Backend    *backend = &world.backends[choose(world.nbackends)];
 
-	if (happens(config->step_rate) && !world.giving_up)
+	if (happens(config->step_rate))
 		set_clock();
 	if (happens(config->back_rate))
 		set_clock_back();
@@ -361,20 +381,31 @@ something_happens(const Config *config)
 		world.frozen = !world.frozen;
 		trace("clock %s", world.frozen ? "stands still" : "goes on");
 	}
+	if (happens(config->jump_rate))
+	{
+		world.wall_offset_us += world.max_jump_us + choose(5) - 2;
+		trace("clock jumps");
+	}
 	if (happens(config->counter_rate))
 		counter_fault();
 	if (happens(config->node_rate))
-		world.node = random_below(1 << NODE_BITS);
-	if (happens(config->restore_rate))
-		restore(&world.marks[random_below(config->databases)]);
-	if (happens(config->crash_rate) && !world.giving_up)
+		world.node = one_in(2) ? choose(1 << NODE_BITS) : choose(2);
+	if (happens(config->lead_rate))
+		world.lead_us = any_lead();
+	if (happens(config->others_rate))
+		others(config);
+	if (happens(config->slow_rate))
+		slow_disk();
+	if (happens(config->kill_rate) && may_be_killed(backend))
 	{
 		trace("session %d is gone, another begins", backend->number);
 		backend_start(backend);
 	}
 	if (happens(config->restart_rate) &&
-		(!config->prompt || room_for_lead() > 2 * world.mark_ahead_us))
+		(!config->prompt || room_for_lead() > 2 * FLAKE_MARK_AHEAD_US))
 		restart(config);
+	if (happens(config->promote_rate))
+		promote();
 }
 
 /* ------------------------------------------------------------- the turns */
@@ -383,16 +414,17 @@ static void
 time_passes(bool prompt)
 {
 	int64		tick_us = world.layout.tick_us;
+	bool		even = world.config->starts || world.config->flushes;
 
 	/* prompt: a tick lasts for some hundred turns */
 	if (prompt && tick_us >= 1000)
-		advance(random_below(tick_us / 300));
+		advance(choose(tick_us / 300));
 	else if (prompt)
 		advance(one_in(1 + 500 / tick_us) ? 1 : 0);
 	else if (one_in(4))
-		advance(random_below(world.dt_us) + 1);
-	else if (one_in(64))
-		advance(random_below(5 * tick_us));
+		advance(choose(world.dt_us) + 1);
+	else if (!even && one_in(64))
+		advance(choose(5 * tick_us));
 }
 
 static bool
@@ -424,7 +456,7 @@ pick(bool prompt)
 	return best;
 }
 
-/* Everybody sleeps: on to the first who wakes. */
+/* Everybody sleeps or waits: on to the first who wakes. */
 static void
 sleep_on(void)
 {
@@ -443,24 +475,36 @@ static void
 run(Backend *backend, bool prompt)
 {
 	if (prompt || world.style == ANYONE)
-		world.points_left = 1 + random_below(3);
+		world.points_left = 1 + choose(3);
 	else if (world.style == BURSTS)
-		world.points_left = 1 + random_below(one_in(2) ? 8 : 80);
+		world.points_left = 1 + choose(one_in(2) ? 8 : 80);
 	else
-		world.points_left = 1 + random_below(12);
+		world.points_left = 1 + choose(12);
 
 	world.running = backend;
 	counter_load(backend);
-	fiber_run(backend->fiber);
+	fiber_run(backend->number);
 	counter_save(backend);
 	world.running = NULL;
 
-	if (prompt)
+	if (prompt || world.config->starts || world.config->flushes)
 		return;
 	if (one_in(32))
-		backend->stalled_until = world.turn + random_below(one_in(4) ? 300 : 30);
+		backend->stalled_until = world.turn + choose(one_in(4) ? 300 : 30);
 	if (one_in(16))
-		backend->priority = random_below(1000);
+		backend->priority = choose(1000);
+}
+
+/* Can none but those who wait for a lock go on? */
+static bool
+all_wait(void)
+{
+	for (int i = 0; i < world.nbackends; i++)
+	{
+		if (can_run(&world.backends[i]) && !world.backends[i].blocked)
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -470,11 +514,11 @@ take_turn(bool prompt)
 
 	world.turn++;
 	time_passes(prompt);
+	if (all_wait())
+		sleep_on();
 	backend = pick(prompt);
 	if (backend != NULL)
 		run(backend, prompt);
-	else
-		sleep_on();
 }
 
 static bool
@@ -493,7 +537,8 @@ static void
 drain(void)
 {
 	int64		until_us = world.mono_us + 5 * FLAKE_LEAD_GRACE_US +
-		(world.nbackends + 10) * world.layout.tick_us;
+		(world.nbackends + 10) * world.layout.tick_us +
+		8 * world.nbackends * world.flush_us;
 
 	trace("nobody asks anew");
 	world.draining = true;
@@ -512,7 +557,7 @@ run_schedule(const Config *config, uint64 seed, bool traced)
 {
 	make_world(config, seed, traced);
 	while (!world.failed && world.turn < config->turns &&
-		   world.nids < MAX_IDS / 2)
+		   world.nids < MAX_IDS / 2 && world.nrecords < MAX_RECORDS / 2)
 	{
 		something_happens(config);
 		take_turn(config->prompt);

@@ -2,21 +2,26 @@
  * sim.h
  *		A deterministic simulation of many sessions that take ids.
  *
- * The code under test is src/issue.c, src/counter.c and src/layout.c
- * themselves, compiled with -DFLAKE_SIMULATION; nothing of the server is
- * linked.  Sessions are
- * coroutines that another one may interrupt at every FLAKE_POINT(), at every
- * reading of a clock or of the mark, and in every wait.  All chance comes from
- * one seed, so a schedule that failed can be run again and watched.
+ * The code under test is src/core itself (session, refill, lanes, mark,
+ * counter, layout), compiled with -DFLAKE_SIMULATION; nothing of the server is
+ * linked, and no decision is made here a second time.  Sessions are coroutines
+ * that another one may interrupt at every FLAKE_POINT() and in every wait.
+ *
+ * Everything that can go one way or another is asked of choose().  In random
+ * runs chance answers, from one seed, so a run that failed can be run again and
+ * watched.  In a search each answer is tried after the other, from the very
+ * same state, until there is none left.
  *
  *	fiber.c		coroutines
- *	world.c		the clocks, the mark and everything else that issue.h asks of
- *				its surroundings
+ *	world.c		clocks, pages, WAL, locks: what the server does around the core
  *	counter.c	the processor's cycle counter
+ *	choose.c	what is not determined
  *	backend.c	what a session does all day
- *	schedule.c	who runs next, what happens to the clock and the server
  *	check.c		the properties that must hold
- *	main.c		options, seeds, results
+ *	schedule.c	random runs: the world, who runs next, what happens to the
+ *				clock and to the server
+ *	search.c	small worlds, searched exhaustively
+ *	main.c		options, configurations, results
  *
  * Times: "wall" is the clock that anybody may set, microseconds since 1970;
  * "mono" only advances.
@@ -39,55 +44,84 @@
 #define MAX_BACKENDS	12
 #define MAX_SLOTS		8
 #define MAX_DATABASES	2
-#define MAX_IDS			4096	/* of one schedule, then it ends */
+#define MAX_IDS			2048	/* of one run, then it ends */
+#define MAX_RECORDS		2048	/* the same */
 #define NODE_BITS		4
-#define MAX_SETS		(MAX_DATABASES * (1 << NODE_BITS) + 1)
+#define MAX_SETS		(1 << NODE_BITS)
 
-typedef struct Fiber Fiber;
-
-/* What a named configuration lets happen.  Rates are per 1024 turns. */
+/* What a random configuration lets happen.  Rates are per 1024 turns. */
 typedef struct Config
 {
 	const char *name;
+	int			databases;
+	int			turns;			/* length of a run */
 	bool		prompt;			/* no stalls: waits are measured */
 	bool		spread;			/* home slots one after the other, else any */
 	bool		no_slots;		/* layouts without slot bits only */
 	bool		ends;			/* begin near the epoch or the last tick */
 	bool		crowd;			/* at least as many sessions as ids per tick */
 	bool		long_ranges;	/* many sequence bits */
-	int			databases;
-	int			turns;			/* length of a schedule */
+	bool		starts;			/* true time over many starts is measured */
+	bool		flushes;		/* flushes per second are measured */
 	int			step_rate;		/* the wall clock is set */
 	int			back_rate;		/* it is set back, within the allowed lead */
 	int			freeze_rate;	/* it stands still, or goes on */
-	int			crash_rate;		/* a backend vanishes */
+	int			jump_rate;		/* it jumps by more than may be */
+	int			kill_rate;		/* a backend vanishes */
 	int			restart_rate;	/* the server does */
+	int			promote_rate;	/* a standby takes over */
 	int			node_rate;		/* a reload changes the node id */
-	int			reset_rate;		/* flake_reset_clock() */
-	bool		reset_any_time; /* also when ids are not refused */
-	int			restore_rate;	/* setval() on a mark, as a restore does */
+	int			lead_rate;		/* a reload changes the allowed lead */
+	int			others_rate;	/* others set a mark */
+	int			exchange_rate;	/* a session exchanges the mark's relation */
+	int			slow_rate;		/* flushes take long, or do not any more */
+	int			fail_rate;		/* flushes fail */
 	int			counter_rate;	/* the cycle counter goes wrong */
 	int			wait_ticks;		/* no wait is longer; 0: not looked at */
 } Config;
 
-/* The durable mark of one database; see src/mark.c. */
-typedef struct Mark
-{
-	int64		page_us;		/* in the buffer */
-	int64		durable_us;		/* what a crash leaves at least */
-	int64		mark_us;		/* published */
-	int64		start_us;
-	int			locked_by;		/* a backend's number; -1: nobody */
-} Mark;
-
 /*
- * The slots of the layout.  A reset of the clock replaces them by a new set;
- * the old one stays, and sessions that have not noticed may still use it.
+ * What is in the WAL about the page of a database's mark; the last record is
+ * what the page holds.
  */
+typedef struct Record
+{
+	int64		ns;
+	int8		database;
+	bool		foreign;		/* not as flake left it */
+	bool		hole;			/* others set it back: a crash would forget ids */
+} Record;
+
+/* A database: its mark in shared memory, its relation, and who has locked it. */
+typedef struct Database
+{
+	FlakeMark	mark;
+	uint64		relation;		/* the one that is committed */
+	uint32		relation_users; /* who has locked it: bits */
+	int			locked_by;		/* the mark's lock; -1: nobody */
+	bool		page_locked;
+
+	/* DROP and CREATE EXTENSION in a transaction that is open */
+	int			exchanger;		/* whose; -1: nobody's */
+	uint64		new_relation;
+	Record		new_page;
+
+	/* for the checks */
+	int64		demand_ns;		/* ids must be later: others' values taken over */
+	int			in_flight;		/* records that a move is going to flush */
+	int64		promised_ns;	/* the latest that the page was known to hold */
+	int64		seen_mark_us;
+} Database;
+
+/* The slots of the layout and a node id. */
 typedef struct SlotSet
 {
-	FlakeSlots *slots;
-	uint32		given_up;		/* node ids that were when it was made: bits */
+	union
+	{
+		FlakeSlots	slots;
+		char		space[offsetof(FlakeSlots, slot) +
+						  MAX_SLOTS * sizeof(FlakeSlot)];
+	}			shared;
 
 	/* for the checks */
 	uint64		seen_words[MAX_SLOTS];
@@ -96,7 +130,7 @@ typedef struct SlotSet
 	int64		last_single;	/* last id without slot bits, less its node */
 } SlotSet;
 
-/* What src/counter.c knows in one process. */
+/* What src/core/counter.c knows in one process. */
 typedef struct CounterMemory
 {
 	int			state;
@@ -113,50 +147,98 @@ typedef struct Backend
 	int			number;
 	uint32		home;
 	int			database;
-	Fiber	   *fiber;
 	FlakeSession session;
 	SlotSet    *set;			/* whose slots the session uses */
 	int64		node;
 	CounterMemory counter;
 
-	/* habits: 0 asks at once again .. 3 asks now and then */
-	int			leisure;
+	/* habits */
+	int			leisure;		/* 0 asks at once again .. 3 now and then */
+	int			statement;		/* requests until it looks at the settings */
+	int			requests_left;	/* in a search */
+
+	/* its mark */
+	uint64		relation;		/* the one that it means; 0: not known */
+	bool		invalidated;	/* it is going to hear of another one */
 
 	/* scheduling */
 	int64		wake_us;		/* mono; asleep until then */
 	int64		stalled_until;	/* turn; not picked before */
 	int			priority;
+	bool		blocked;		/* waits for a lock */
 
 	/* for the checks */
-	bool		asking;			/* inside flake_session_refill() */
-	bool		asked_whole;	/* for a range of at least so many */
+	bool		busy;			/* in the middle of a request */
+	bool		asking;			/* for a range */
+	bool		asked_whole;	/* of at least so many */
 	int64		asked_us;		/* mono */
 	int64		read_us;		/* its last reading of the wall clock */
 	int64		read_mono_us;
 	int64		known_us;		/* the time it knows from the counter */
 	int			ids_since_read;
 	int64		allowed_us;		/* the lead that it was told last */
-	int64		start_us;		/* the start mark that it was told last */
-	uint64		start_generation;	/* the generation then */
+	int64		start_us;		/* the start mark at its last reading */
+	int64		demand_ns;		/* others' values when it last saw the page */
+	int64		lead_us;		/* the setting as it knows it */
+	int			page_seen;		/* records then */
 	int			pair_jumps;		/* of the counter, when it read that last */
 	int			read_jumps;		/* the same, and then the clock */
 	int			moved;			/* words moved since it asked */
 	int64		range_tick;		/* of the range it has */
 	int64		range_node;
-	SlotSet    *range_set;
-	bool		range_given_up; /* taken with a node id that was given up */
 	int64		last_id;		/* -1: none */
-	SlotSet    *last_set;
+	bool		bound_anew;		/* the node id changed since */
+	bool		order_anew;		/* and the last id was too far ahead */
 } Backend;
+
+/* An id that was given out. */
+typedef struct GivenOut
+{
+	int64		id;
+	int16		run;			/* of the server; -1: forgotten */
+	int16		flushed;		/* records in the WAL then */
+	int8		databases;		/* bits; see forget_ids() */
+	int8		session;
+	int8		unsure;			/* bits: its relation is not committed */
+} GivenOut;
+
+/* How often things may still happen in a search. */
+typedef struct Budget
+{
+	int8		ticks;			/* time passes */
+	int8		steps;			/* the clock is set */
+	int8		crashes;
+	int8		promotions;
+	int8		nodes;			/* the node id changes */
+	int8		others;			/* others set the mark */
+	int8		exchanges;		/* of the mark's relation */
+	int8		switches;		/* a session is interrupted */
+} Budget;
 
 typedef struct World
 {
+	/* the run */
 	const Config *config;
-	uint64		seed;
 	uint64		random;
 	bool		trace;
+	bool		draining;		/* nobody asks anew */
+	int			points_left;	/* until the running one is interrupted */
+	int64		turn;
+	int			style;			/* of scheduling */
+	Backend    *running;
+	bool		failed;
+	char		failure[512];
 
-	/* clocks */
+	/* for the checks of random runs */
+	int64		longest_wait_us;
+	int64		waits_from_us;	/* mono; the bound holds for later questions */
+	int64		start_mono_us;	/* of the server */
+	int64		start_excess_us;	/* more than a start alone makes of lead */
+	int64		window_us;		/* mono; flushes are counted from there */
+	int			window_flushes;
+	int			run;			/* of the server: raised by a restart */
+
+	/* clocks; from here on it is what makes one state of a search */
 	int64		mono_us;
 	int64		wall_offset_us; /* wall - mono */
 	int64		true_offset_us; /* at the beginning */
@@ -170,50 +252,63 @@ typedef struct World
 
 	/* the server */
 	FlakeLayout layout;
-	SlotSet		sets[MAX_SETS];
-	SlotSet    *set;			/* in the directory; those before it are old */
-	bool		directory_locked;
-	Mark		marks[MAX_DATABASES];
-	int64		mark_ahead_us;
-	uint64		generation;
-	int64		allowed_us;		/* flake.max_clock_lead */
+	int64		lead_us;		/* flake.max_clock_lead */
+	int64		max_jump_us;	/* flake.max_clock_jump */
+	int64		moved_wall_us;	/* the clocks when a mark was moved last */
+	int64		moved_mono_us;
+	int64		flush_us;		/* what a flush takes */
 	int64		node;			/* flake.node_id */
-	uint32		retired_nodes;	/* bits: given up by a reset */
-	bool		giving_up;		/* resetting it in all databases */
-	int			run;			/* raised by a restart */
-	bool		draining;		/* nobody asks anew */
+	uint64		last_relation;
 
-	/* sessions */
+	/* a search */
+	Budget		left;
+	int8		alternatives;	/* a session asked choose(); 0: none did */
+	int8		answer;
+	int8		last;			/* who ran last */
+
+	Database	databases[MAX_DATABASES];
 	int			nbackends;
-	Backend		backends[MAX_BACKENDS];
-	Backend    *running;
-	int			points_left;	/* until the running one is interrupted */
-	int64		turn;
-	int			style;			/* of scheduling */
-
-	/* for the checks */
-	bool		failed;
-	char		failure[512];
+	int			nsets;
 	int			nids;
-	int64		longest_wait_us;
-	int64		waits_from_us;	/* mono; the bound holds for later questions */
+	int			nrecords;
+	int			nflushed;		/* of them: a crash leaves at least these */
+
+	/* as many as are used */
+	Backend		backends[MAX_BACKENDS];
+	SlotSet		sets[MAX_SETS] pg_attribute_aligned(64);
+	GivenOut	ids[MAX_IDS];
+	Record		wal[MAX_RECORDS];
 } World;
 
 extern World world;
 
 /* fiber.c */
-extern Fiber *fiber_make(int number, void (*body) (void *), void *arg);
-extern void fiber_run(Fiber *fiber);
+extern void fiber_make(int number, void (*body) (void *), void *arg);
+extern void fiber_run(int number);
 extern void fiber_yield(void);
+extern char *fiber_live(int number, size_t *size);
+extern char *fiber_state(int number, size_t *size);
+extern void fiber_clean(int number);
 
 /* world.c */
 extern int64 wall_us(void);
 extern void advance(int64 us);
 extern void observe(void);
 extern void turn_over(void);
-extern SlotSet *current_set(void);
-extern void begin_set(SlotSet *set, int64 high_us);
-extern void reset_clock(int database);
+extern void sleep_us(int64 us);
+extern SlotSet *find_set(int64 node);
+extern const Record *page_at(int database, int nrecords);
+extern bool look_at_mark(Backend *backend, int64 lead_us,
+						 FlakeMarkVerdict *verdict);
+extern FlakeMarkVerdict move_mark(Backend *backend, FlakeMarkNeed need,
+								  bool early);
+extern void hear_of_relation(Backend *backend);
+extern void set_mark(int database, int64 ns, bool flushed);
+extern void begin_exchange(Backend *backend, int64 ns);
+extern void end_exchange(Backend *backend, bool commit);
+extern void begin_server(void);
+extern void restart_from(int nrecords);
+extern void begin_wal(void);
 extern void trace(const char *fmt,...) pg_attribute_printf(1, 2);
 
 /* counter.c */
@@ -224,23 +319,48 @@ extern void counter_fault(void);
 
 /* backend.c */
 extern void backend_start(Backend *backend);
+extern bool take_one(Backend *backend, int64 need);
+extern void take_run(Backend *backend, int64 count);
+extern void begin_statement(Backend *backend);
 
 /* schedule.c */
-extern uint64 random_bits(void);
-extern int64 random_below(int64 n);
-extern bool one_in(int64 n);
 extern void run_schedule(const Config *config, uint64 seed, bool traced);
+extern void add_field(FlakeFieldKind kind, const char *name, int bits,
+					  int *below);
+
+/* choose.c */
+extern bool searching;
+extern int64 choose(int64 n);
+extern bool one_in(int64 n);
+extern bool happens(int rate);
+
+/* search.c */
+extern bool keeps_wal(void);
+extern void search_request(Backend *backend);
+extern bool search_all(const char *only, bool quick);
+
 
 /* check.c */
 extern void fail(const char *fmt,...) pg_attribute_printf(1, 2);
-extern void check_begin(void);
 extern void check_word(Backend *backend, int slot, uint64 old, uint64 new);
 extern void check_tick_moved(Backend *backend, uint64 old, uint64 new);
+extern void check_mark(Database *database);
 extern void check_granted(Backend *backend);
-extern void check_renewed(const SlotSet *old, const SlotSet *new, int64 now_us);
-extern void check_refused(Backend *backend, FlakeVerdict verdict,
-						  const FlakeRefusal *refusal);
+extern void check_refused(Backend *backend, FlakeAnswer answer,
+						  const FlakeRefill *refill);
+extern void check_plan(Backend *backend, const FlakeMarkPlan *plan,
+					   const FlakeMarkFound *found,
+					   const FlakeMarkNeed *need, bool foreign,
+					   int64 published_us);
+extern void check_mark_refused(Backend *backend, FlakeMarkVerdict verdict,
+							   const FlakeMarkFound *found,
+							   const FlakeMarkNeed *need);
 extern void check_id(Backend *backend, int64 id);
+extern void check_flush(void);
+extern void forget_ids(int database, int after_flushed, bool unsure_only);
+extern void settle_ids(int database);
+extern void saw_time(SlotSet *set, int64 us);
+extern void saw_clock(Backend *backend, int64 us);
 
 /* Begins and ends of ticks, without the code under test. */
 static inline int64
@@ -257,6 +377,13 @@ tick_of(int64 us)
 	int64		tick = since / world.layout.tick_us;
 
 	return tick - (since % world.layout.tick_us < 0 ? 1 : 0);
+}
+
+/* From the page's unit, rounded up. */
+static inline int64
+us_of(int64 ns)
+{
+	return ns / 1000 + (ns % 1000 > 0 ? 1 : 0);
 }
 
 /* The lead in force for a setting of flake.max_clock_lead. */

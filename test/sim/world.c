@@ -1,11 +1,11 @@
 /*
  * world.c
- *		What the issuing code finds around it: clocks, the mark, the settings,
- *		and the points at which another session may run.
+ *		What the server does around the core: clocks, shared memory, the page of
+ *		the mark with its locks and its WAL, and the points at which another
+ *		session may run.
  *
- * The mark is src/mark.c in small: the page is written before the mark is
- * published, under a lock, and a crash leaves the page or, where that was not
- * flushed yet, what was published.
+ * look_at_mark() and move_mark() take the steps of src/server/durable.c; what
+ * is decided in them is decided by src/core/mark.c.
  */
 #include "sim.h"
 
@@ -35,6 +35,15 @@ trace(const char *fmt,...)
 	putchar('\n');
 }
 
+/* A time for people: after the epoch. */
+static long long
+since_epoch(int64 us)
+{
+	return us == FLAKE_NO_TIME ? -1 : (long long) (us - world.layout.epoch_us);
+}
+
+/* ------------------------------------------------------- clocks and points */
+
 int64
 wall_us(void)
 {
@@ -53,36 +62,41 @@ advance(int64 us)
 void
 observe(void)
 {
-	SlotSet    *set = world.running->set;
-	const char *of = set == world.set ? "" : "old ";
-	uint64		now = pg_atomic_read_u64(&set->slots->tick);
+	Backend    *backend = world.running;
+	SlotSet    *set = backend->set;
+	FlakeSlots *slots = &set->shared.slots;
+	Database   *database = &world.databases[backend->database];
+	uint64		now = pg_atomic_read_u64(&slots->tick);
 
 	if (unlikely(now != set->seen_tick))
 	{
 		uint64		old = set->seen_tick;
 
 		set->seen_tick = now;
-		trace("%slayout's tick %llu -> %llu", of, (unsigned long long) old,
+		trace("layout's tick %llu -> %llu", (unsigned long long) old,
 			  (unsigned long long) now);
-		check_tick_moved(world.running, old, now);
+		check_tick_moved(backend, old, now);
 	}
 	for (int i = 0; i < 1 << world.layout.slot_bits; i++)
 	{
-		now = pg_atomic_read_u64(&set->slots->slot[i].word);
+		now = pg_atomic_read_u64(&slots->slot[i].word);
 		if (unlikely(now != set->seen_words[i]))
 		{
 			uint64		old = set->seen_words[i];
 			int			bits = world.layout.seq_bits;
 
 			set->seen_words[i] = now;
-			trace("%sslot %d: %llu.%llu -> %llu.%llu", of, i,
+			trace("slot %d: %llu.%llu -> %llu.%llu", i,
 				  (unsigned long long) old >> bits,
 				  (unsigned long long) (old & flake_mask(bits)),
 				  (unsigned long long) now >> bits,
 				  (unsigned long long) (now & flake_mask(bits)));
-			check_word(world.running, i, old, now);
+			check_word(backend, i, old, now);
 		}
 	}
+	if (unlikely(flake_time_read(&database->mark.mark_us) !=
+				 database->seen_mark_us))
+		check_mark(database);
 }
 
 /* The running session lets others run, whatever is planned. */
@@ -96,36 +110,29 @@ turn_over(void)
 void
 flake_sim_point(void)
 {
-	if (--world.points_left <= 0)
+	if (searching || --world.points_left <= 0)
 		turn_over();
 	else
 		observe();
 }
 
-/* A session has come to know a time, and may act on it. */
+/* In a search one point before a clock is read is enough. */
 static void
-saw_time(int64 us)
+extra_point(void)
 {
-	SlotSet    *set = world.running->set;
-
-	set->high_us = Max(set->high_us, us - world.mono_us);
+	if (!searching)
+		flake_sim_point();
 }
 
 int64
 flake_clock_us(void)
 {
-	Backend    *backend = world.running;
 	int64		now_us;
 
 	flake_sim_point();
 	now_us = wall_us();
-	backend->read_us = now_us;
-	backend->read_mono_us = world.mono_us;
-	backend->known_us = now_us;
-	backend->ids_since_read = 0;
-	backend->read_jumps = backend->pair_jumps;
-	saw_time(now_us);
-	flake_sim_point();
+	saw_clock(world.running, now_us);
+	extra_point();
 	return now_us;
 }
 
@@ -134,33 +141,14 @@ flake_monotonic_us(void)
 {
 	int64		now_us;
 
-	flake_sim_point();
+	extra_point();
 	now_us = world.mono_us;
-	flake_sim_point();
+	extra_point();
 	return now_us;
 }
 
-int64
-flake_boottime_us(void)
-{
-	return flake_monotonic_us();
-}
-
-uint64
-flake_generation(void)
-{
-	return world.generation;
-}
-
-int64
-flake_allowed_lead_us(void)
-{
-	world.running->allowed_us = lead_in_force(world.allowed_us);
-	return world.allowed_us;
-}
-
 void
-flake_wait_us(int64 us)
+sleep_us(int64 us)
 {
 	if (us < 0)
 		fail("asked to wait %lld us", (long long) us);
@@ -170,174 +158,463 @@ flake_wait_us(int64 us)
 	turn_over();
 }
 
-static void
-lock_mark(Mark *mark)
-{
-	while (mark->locked_by >= 0)
-		turn_over();
-	mark->locked_by = world.running->number;
-}
+/* ----------------------------------------------------------- shared memory */
 
-static void
-move_mark(Mark *mark, int64 until_us, bool early)
-{
-	int64		new_us = Max(mark->page_us, mark->mark_us);
-
-	if (new_us < until_us + (early ? world.mark_ahead_us / 2 : 0))
-		new_us = until_us + world.mark_ahead_us;
-	mark->page_us = new_us;
-	flake_sim_point();
-	mark->durable_us = new_us;
-	flake_sim_point();
-	mark->mark_us = new_us;
-	trace("mark of database %d moved to %+lld", world.running->database,
-		  (long long) (new_us - world.layout.epoch_us));
-	mark->locked_by = -1;
-}
-
-int64
-flake_mark_start_us(void)
-{
-	Mark	   *mark = &world.marks[world.running->database];
-	int64		start_us;
-
-	world.running->start_generation = world.generation;
-	flake_sim_point();
-	start_us = mark->start_us;
-	world.running->start_us = start_us;
-
-	/* ids begin in the tick after it, so it is a reading of a clock, too */
-	if (start_us != PG_INT64_MIN)
-		saw_time(start_of(tick_of(start_us) + 1));
-	flake_sim_point();
-	return start_us;
-}
-
-bool
-flake_mark_covers(int64 until_us)
-{
-	Mark	   *mark = &world.marks[world.running->database];
-	int64		mark_us;
-
-	flake_sim_point();
-	mark_us = mark->mark_us;
-	flake_sim_point();
-	if (mark_us < until_us)
-	{
-		lock_mark(mark);
-		if (mark->mark_us < until_us)
-			move_mark(mark, until_us, false);
-		else
-			mark->locked_by = -1;
-		flake_sim_point();
-		return false;
-	}
-	if (mark_us - until_us < world.mark_ahead_us / 2 && mark->locked_by < 0)
-	{
-		mark->locked_by = world.running->number;
-		move_mark(mark, until_us, true);
-		flake_sim_point();
-		return false;
-	}
-	return true;
-}
-
-/* The slots that sessions find; they wait while these are exchanged. */
+/* The slots of a node id; the first session that uses it makes them. */
 SlotSet *
-current_set(void)
+find_set(int64 node)
 {
-	while (world.directory_locked)
-		turn_over();
-	return world.set;
-}
+	SlotSet    *set = world.sets;
 
-/* What is known about slots that were just made. */
-void
-begin_set(SlotSet *set, int64 high_us)
-{
-	set->given_up = world.retired_nodes;
-	set->seen_tick = pg_atomic_read_u64(&set->slots->tick);
-	memset(set->seen_words, 0, sizeof(set->seen_words));
-	set->high_us = high_us;
+	for (; set < world.sets + world.nsets; set++)
+	{
+		if (set->shared.slots.node == flake_slots_node(&world.layout, node))
+			return set;
+	}
+	world.nsets++;
+	memset(set, 0, sizeof(*set));
+	flake_slots_init(&set->shared.slots, &world.layout, node);
+	set->high_us = PG_INT64_MIN / 2;
 	set->last_single = -1;
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		int64		start_us = flake_mark_start_us(&world.databases[i].mark);
+
+		if (start_us != FLAKE_NO_TIME)
+			saw_time(set, start_of(tick_of(start_us) + 1));
+	}
+	return set;
 }
 
-/* As in src/shmem.c. */
-static int64
-renew_slots(int64 *now)
-{
-	int64		now_us;
-	SlotSet    *old = current_set();
-	SlotSet    *new = old + 1;
-	int64		latest_us;
+/* ------------------------------------------------------------ page and WAL */
 
-	world.directory_locked = true;
-	world.generation++;
-	flake_sim_point();
-	latest_us = now_us = *now = wall_us();
-	if (flake_slots_refused(old->slots, now_us))
-	{
-		if (new == world.sets + MAX_SETS)
-			fail("too many resets");
-		flake_sim_point();
-		flake_slots_renew(new->slots, old->slots, now_us);
-		begin_set(new, now_us - world.mono_us);
-		check_renewed(old, new, now_us);
-		trace("slots are replaced");
-		world.set = new;
-	}
+/* What the page held when the WAL had so many records. */
+const Record *
+page_at(int database, int nrecords)
+{
+	while (world.wal[--nrecords].database != database)
+		continue;
+	return &world.wal[nrecords];
+}
+
+static void
+write_record(int database, Record record)
+{
+	record.database = database;
+	if (world.nrecords == MAX_RECORDS)
+		fail("too many records");
 	else
-	{
-		flake_sim_point();
-		latest_us = Max(latest_us, flake_slots_latest_us(old->slots));
-	}
-	flake_sim_point();
-	return latest_us;
-}
-
-/* Is this time ahead of the clock by more than that?  Not if there is none. */
-static bool
-is_ahead(int64 us, int64 now_us, int64 lead_us)
-{
-	return us != PG_INT64_MIN && us - now_us > lead_us;
+		world.wal[world.nrecords++] = record;
 }
 
 /*
- * flake_reset_clock(), run by the running session, in the order in which
- * src/mark.c does it.
+ * What was flushed cannot be lost.  Where no standby is ever asked how it was
+ * before, that is forgotten, so that a search sees the same state again.
+ */
+static void
+flush(int nrecords)
+{
+	const Record *durable[MAX_DATABASES];
+	int			kept = 0;
+
+	world.nflushed = Max(world.nflushed, nrecords);
+	if (keeps_wal())
+		return;
+	for (int i = 0; i < MAX_DATABASES; i++)
+		durable[i] = page_at(i, world.nflushed);
+	for (int i = 0; i < world.nrecords; i++)
+	{
+		if (i >= world.nflushed ||
+			&world.wal[i] == durable[world.wal[i].database])
+		{
+			world.wal[kept++] = world.wal[i];
+			continue;
+		}
+		for (int b = 0; b < world.nbackends; b++)
+			world.backends[b].page_seen -= world.backends[b].page_seen > kept;
+		for (int d = 0; d < MAX_DATABASES; d++)
+			world.databases[d].in_flight -= world.databases[d].in_flight > kept;
+	}
+	world.nflushed -= world.nrecords - kept;
+	world.nrecords = kept;
+}
+
+/* New databases, whose marks are unset. */
+void
+begin_wal(void)
+{
+	world.nrecords = 0;
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		world.databases[i].relation = ++world.last_relation;
+		write_record(i, (Record) {.foreign = true});
+	}
+	flush(world.nrecords);
+}
+
+/* A server that has just been started has nothing but its pages. */
+void
+begin_server(void)
+{
+	world.nsets = 0;
+	world.running = NULL;
+	world.waits_from_us = world.mono_us;
+	world.moved_wall_us = 0;
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		Database   *database = &world.databases[i];
+		Record	   *page = unconstify(Record *, page_at(i, world.nrecords));
+
+		if (page->hole)
+			forget_ids(i, -1, false);
+		page->hole = false;
+		page->foreign = true;
+		flake_mark_init(&database->mark);
+		database->relation_users = 0;
+		database->locked_by = -1;
+		database->page_locked = false;
+		if (database->exchanger >= 0)
+		{
+			forget_ids(i, -1, true);
+			settle_ids(i);
+		}
+		database->exchanger = -1;
+		database->demand_ns = database->promised_ns = 0;
+		database->seen_mark_us = FLAKE_NO_TIME;
+	}
+}
+
+/*
+ * The server comes up with so much of the WAL: as much as was flushed at
+ * least; less where a standby takes over, and what it has not received of the
+ * database is gone.
  */
 void
-reset_clock(int database)
+restart_from(int nrecords)
 {
-	Mark	   *mark = &world.marks[database];
-	int64		lead_us = world.allowed_us;
-	int64		now_us;
-	int64		latest_us;
-
-	lock_mark(mark);
-	trace("resets the clock of database %d", database);
-	latest_us = renew_slots(&now_us);
-
-	flake_sim_point();
-	if (is_ahead(mark->start_us, now_us, lead_us))
-		mark->start_us = now_us;
-	flake_sim_point();
-	if (is_ahead(mark->mark_us, now_us, lead_us + world.mark_ahead_us) ||
-		is_ahead(mark->page_us, now_us, lead_us))
+	if (nrecords < world.nflushed)
 	{
-		int64		new_us = Max(latest_us, mark->start_us) + world.mark_ahead_us;
-
-		new_us = Min(new_us, Max(mark->mark_us, mark->page_us));
-		mark->mark_us = Min(mark->mark_us, new_us);
-		world.directory_locked = false;
-		trace("mark of database %d is lowered to %+lld", database,
-			  (long long) (new_us - world.layout.epoch_us));
-		flake_sim_point();
-		mark->page_us = new_us;
-		flake_sim_point();
-		mark->durable_us = new_us;
+		for (int i = 0; i < MAX_DATABASES; i++)
+			forget_ids(i, nrecords, false);
 	}
-	world.directory_locked = false;
-	mark->locked_by = -1;
-	trace("reset is done");
+	world.nrecords = world.nflushed = nrecords;
+	world.run++;
+	begin_server();
+	for (int i = 0; i < world.nbackends; i++)
+		backend_start(&world.backends[i]);
+}
+
+/* The page that a session sees. */
+static Record *
+page_of(Backend *backend)
+{
+	Database   *database = &world.databases[backend->database];
+
+	if (database->exchanger == backend->number)
+		return &database->new_page;
+	return unconstify(Record *, page_at(backend->database, world.nrecords));
+}
+
+static uint64
+relation_of(Backend *backend)
+{
+	Database   *database = &world.databases[backend->database];
+
+	return database->exchanger == backend->number ?
+		database->new_relation : database->relation;
+}
+
+/* ------------------------------------------------ others' hands on the mark */
+
+/*
+ * Somebody sets the mark, as setval() does: a restore, a script, a
+ * subscription.  Not while a lock is in the way.
+ */
+void
+set_mark(int number, int64 ns, bool flushed)
+{
+	Database   *database = &world.databases[number];
+	Record		record = {.ns = ns, .hole = ns < database->promised_ns};
+
+	if (database->exchanger >= 0 || database->page_locked)
+		return;
+	trace("others set the mark of database %d to %+lld", number,
+		  since_epoch(us_of(ns)));
+	if (pg_atomic_read_u64(&database->mark.relation) == 0)
+	{
+		/* what was issued before the start is known from the page alone */
+		record.foreign = true;
+		if (ns < page_at(number, world.nrecords)->ns)
+			forget_ids(number, -1, false);
+	}
+	else
+	{
+		const Record *page = page_at(number, world.nrecords);
+
+		/* nobody can tell who set the value that is there already */
+		record.foreign = ns == page->ns ? page->foreign :
+			!flake_mark_is_ours(&database->mark, ns);
+	}
+	write_record(number, record);
+	if (flushed)
+		flush(world.nrecords);
+}
+
+/*
+ * A transaction drops the relation and makes another, whose value is unset or
+ * comes out of a dump.
+ */
+void
+begin_exchange(Backend *backend, int64 ns)
+{
+	Database   *database = &world.databases[backend->database];
+
+	if (database->exchanger >= 0 ||
+		(database->relation_users & ~(1u << backend->number)) != 0)
+		return;
+	/* what was issued before the start is known from the old page alone */
+	if (pg_atomic_read_u64(&database->mark.relation) == 0)
+		forget_ids(backend->database, -1, false);
+	database->exchanger = backend->number;
+	database->new_relation = ++world.last_relation;
+	database->new_page = (Record) {.ns = ns, .foreign = true};
+	backend->invalidated = true;
+	hear_of_relation(backend);
+	trace("exchanges the relation of database %d", backend->database);
+}
+
+void
+end_exchange(Backend *backend, bool commit)
+{
+	Database   *database = &world.databases[backend->database];
+	Record		record = database->new_page;
+
+	if (database->exchanger != backend->number)
+		return;
+	trace("%s the exchange", commit ? "commits" : "rolls back");
+	database->exchanger = -1;
+	backend->invalidated = true;
+	hear_of_relation(backend);
+	if (!commit)
+	{
+		/* it stayed behind what was published for the other */
+		for (int i = 0; i < world.nrecords; i++)
+		{
+			if (world.wal[i].database == backend->database &&
+				world.wal[i].ns < database->promised_ns)
+				world.wal[i].hole = true;
+		}
+		settle_ids(backend->database);
+		return;
+	}
+	database->relation = database->new_relation;
+	record.hole = record.ns < database->promised_ns;
+	write_record(backend->database, record);
+	flush(world.nrecords);
+	settle_ids(backend->database);
+	for (int i = 0; i < world.nbackends; i++)
+	{
+		if (world.backends[i].database == backend->database)
+			world.backends[i].invalidated = true;
+	}
+}
+
+/* Messages about changed relations are taken in. */
+void
+hear_of_relation(Backend *backend)
+{
+	if (!backend->invalidated)
+		return;
+	backend->invalidated = false;
+	backend->relation = 0;
+	flake_session_forget_range(&backend->session);
+}
+
+/* ---------------------------------------------------------------- the mark */
+
+/* Locks the relation, then the mark.  False: gave up, only if "early". */
+static bool
+lock_mark(Backend *backend, bool early)
+{
+	Database   *database = &world.databases[backend->database];
+	uint32		me = 1u << backend->number;
+
+	while (database->exchanger >= 0 && database->exchanger != backend->number)
+	{
+		if (early)
+			return false;
+		backend->blocked = true;
+		turn_over();
+	}
+	database->relation_users |= me;
+	hear_of_relation(backend);
+	while (database->locked_by >= 0)
+	{
+		if (early)
+		{
+			database->relation_users &= ~me;
+			return false;
+		}
+		backend->blocked = true;
+		turn_over();
+	}
+	backend->blocked = false;
+	database->locked_by = backend->number;
+	return true;
+}
+
+static void
+unlock_mark(Backend *backend)
+{
+	Database   *database = &world.databases[backend->database];
+
+	database->page_locked = false;
+	database->locked_by = -1;
+	database->relation_users &= ~(1u << backend->number);
+	backend->blocked = false;
+}
+
+/*
+ * Write what was planned to the page, let others at it, and flush.  False: an
+ * error ended it.
+ */
+static bool
+write_and_flush(Backend *backend, const FlakeMarkPlan *plan)
+{
+	Database   *database = &world.databases[backend->database];
+	int64		since_us = world.mono_us;
+
+	if (database->exchanger == backend->number)
+		database->new_page = (Record) {.ns = plan->write_ns};
+	else
+		write_record(backend->database, (Record) {.ns = plan->write_ns});
+	database->in_flight = backend->page_seen = world.nrecords;
+	database->page_locked = false;
+	sleep_us(world.flush_us);
+	if (happens(world.config->fail_rate))
+	{
+		trace("flush fails");
+		return false;
+	}
+	flush(database->in_flight);
+	flake_sim_point();
+	check_flush();
+	flake_time_write(&database->mark.write_us, world.mono_us - since_us);
+	return true;
+}
+
+/*
+ * Move the mark as is planned, or only see that it is the one of this
+ * session's relation.  FLAKE_MARK_NOT_WORTH_IT: gave up.
+ */
+FlakeMarkVerdict
+move_mark(Backend *backend, FlakeMarkNeed need, bool early)
+{
+	Database   *database = &world.databases[backend->database];
+	FlakeMark  *mark = &database->mark;
+	FlakeMarkFound found = {.early = early, .max_jump_us = world.max_jump_us};
+	FlakeMarkPlan plan;
+	Record	   *page;
+	bool		written = true;
+
+	if (!lock_mark(backend, early))
+		return FLAKE_MARK_NOT_WORTH_IT;
+	flake_sim_point();
+	database->page_locked = true;
+	page = page_of(backend);
+	need.wall_us = wall_us();
+	found.relation = relation_of(backend);
+	found.page_ns = page->ns;
+	if (world.moved_wall_us != 0)
+		found.jump_us = wall_us() - world.moved_wall_us -
+			(world.mono_us - world.moved_mono_us);
+	plan = flake_mark_plan(mark, &found, &need);
+	if (plan.verdict != FLAKE_MARK_KEEP && plan.verdict != FLAKE_MARK_WRITE)
+	{
+		check_mark_refused(backend, plan.verdict, &found, &need);
+		unlock_mark(backend);
+		return plan.verdict;
+	}
+
+	check_plan(backend, &plan, &found, &need, page->foreign,
+			   flake_time_read(&mark->mark_us));
+	database->promised_ns = Max(database->promised_ns, plan.write_ns);
+	if (plan.start_us != FLAKE_NO_TIME)
+	{
+		for (int i = 0; i < world.nsets; i++)
+			saw_time(&world.sets[i], start_of(tick_of(plan.start_us) + 1));
+	}
+	extra_point();
+	flake_mark_prepare(mark, &plan);
+	if (page->foreign)
+		database->demand_ns = Max(database->demand_ns, page->ns);
+	page->foreign = false;
+	backend->page_seen = world.nrecords;
+	backend->demand_ns = database->demand_ns;
+	if (plan.verdict == FLAKE_MARK_WRITE)
+	{
+		written = write_and_flush(backend, &plan);
+		if (need.until_us != FLAKE_NO_TIME && world.max_jump_us > 0)
+		{
+			world.moved_wall_us = need.wall_us;
+			world.moved_mono_us = world.mono_us;
+		}
+	}
+	else
+		database->page_locked = false;
+	if (written)
+	{
+		flake_mark_publish(mark, &plan);
+		backend->relation = plan.relation;
+		trace("mark of database %d is %+lld, start mark %+lld",
+			  backend->database, since_epoch(plan.mark_us),
+			  since_epoch(plan.start_us));
+	}
+	unlock_mark(backend);
+	flake_sim_point();
+	return plan.verdict;
+}
+
+/* Is the page another than flake left it?  Read without any lock. */
+static bool
+page_changed(Backend *backend)
+{
+	Database   *database = &world.databases[backend->database];
+	FlakeMark  *mark = &database->mark;
+	const Record *page;
+	int64		page_ns;
+
+	flake_sim_point();
+	if (backend->relation != relation_of(backend))
+		return true;
+	page = page_of(backend);
+	page_ns = page->ns;
+	backend->demand_ns = page->foreign ?
+		Max(database->demand_ns, page_ns) : database->demand_ns;
+	backend->page_seen = world.nrecords;
+	if (flake_mark_is_ours(mark, page_ns))
+		return false;
+	flake_sim_point();
+	return !flake_mark_is_ours(mark, page_ns);
+}
+
+/*
+ * Before each step of a request: see that the shared values are about this
+ * session's relation and page.  False: what is there was refused.
+ */
+bool
+look_at_mark(Backend *backend, int64 lead_us, FlakeMarkVerdict *verdict)
+{
+	FlakeMark  *mark = &world.databases[backend->database].mark;
+	FlakeMarkNeed need = {.until_us = FLAKE_NO_TIME};
+
+	if (backend->relation != 0 &&
+		pg_atomic_read_u64(&mark->relation) == backend->relation &&
+		!page_changed(backend))
+		return true;
+	need.wall_us = flake_clock_us();
+	need.tick_us = world.layout.tick_us;
+	need.lead_us = lead_us;
+	*verdict = move_mark(backend, need, false);
+	return *verdict == FLAKE_MARK_KEEP || *verdict == FLAKE_MARK_WRITE;
 }

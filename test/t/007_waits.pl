@@ -1,5 +1,6 @@
 # The two waits of a session, for the next tick and for a clock that is a little too far behind:
 # they are seen in pg_stat_activity, and a cancelled query or a terminated session leaves at once.
+# Promise P4 (src/server/backend.c).  The wait for the mark is in 030 and 073.
 #
 # pg_regress can't look at a session that waits.
 #
@@ -17,11 +18,9 @@ need_faketime();
 use constant SECOND => 1_000_000;
 
 my $node = new_node('waits', clock => 1, conf => "flake.max_clock_lead = '2s'");
-my $default = 'flake';
 # two ids a second, so whoever wants a hundred waits
-$node->safe_psql('postgres',
-	"SELECT flake_create_generator('rare', 'time:36 node:8 sequence:1 tick=1s')");
-my $hundred = "SELECT count(*) FROM flake_next_ids(100, 'rare')";
+my $rare = q{'time:36 node:8 sequence:1 tick=1s'};
+my $hundred = "SELECT count(*) FROM flake_next_ids(100, $rare)";
 
 my $watcher = session($node);
 my $event = $node->pg_version >= 17 ? 'Extension:FlakeWaitForClock' : 'Extension:Extension';
@@ -54,7 +53,7 @@ my $other = session($node);
 
 ask_later($session, $hundred);
 ok(waits($session, $process), "for a tick: wait event $event");
-is((ask($other, "SELECT flake_next_id('rare')"))[1], '', 'for a tick: others get ids meanwhile');
+is((ask($other, "SELECT flake_next_id($rare)"))[1], '', 'for a tick: others get ids meanwhile');
 ask($watcher, "SELECT pg_cancel_backend($process)");
 like((answer($session))[1], qr/ERROR:  57014: /, 'for a tick: a cancelled query leaves');
 is((ask($session, 'SELECT flake_next_id()'))[1], '', 'for a tick: and the session goes on');
@@ -74,7 +73,7 @@ $process = process($session);
 sub lead_after
 {
 	my ($name) = @_;
-	my ($out, $error) = ask($session, copy_with_lead(1, 'default', $default));
+	my ($out, $error) = ask($session, copy_with_lead(1));
 	my ($id, $lead) = split /\t/, $out;
 
 	is($error, '', "$name: no error");
@@ -95,7 +94,7 @@ sub level
 
 	do
 	{
-		$lead = (split /\t/, scalar ask($session, copy_with_lead(1, 'default', $default)))[1];
+		$lead = (split /\t/, scalar ask($session, copy_with_lead(1)))[1];
 	} until $lead <= 0.01 * SECOND || time > $end;
 	return;
 }

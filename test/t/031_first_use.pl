@@ -1,6 +1,7 @@
 # The server's first id, which writes the mark, wherever it is asked for: in a read-only
-# transaction, in a parallel worker, in a subtransaction that is rolled back, in the transaction
-# that makes the extension.  After a crash ids go on after it, though the clock was set back.
+# transaction, by the leader of parallel workers, in a subtransaction that is rolled back, in the
+# transaction that makes the extension.  After a crash ids go on after it, though the clock was set
+# back.  Promise P1 (src/core/mark.c (a) to (c), src/server/durable.c).
 #
 # pg_regress can't restart a server, let alone with the clock set back.
 
@@ -59,8 +60,8 @@ crash_after('read-only transaction', 'BEGIN READ ONLY; SELECT flake_next_id(); C
 crash_after('read-only, then open', 'BEGIN READ ONLY; SELECT flake_next_id()');
 
 like(value($node, 'EXPLAIN SELECT flake_next_id() FROM input'),
-	qr/Workers Planned: 2\n *->  Parallel Seq Scan/, 'workers make ids');
-crash_after('parallel workers', <<'SQL');
+	qr/Workers Planned: 2\n *->  Parallel Seq Scan/, 'workers read for it');
+crash_after('beside parallel workers', <<'SQL');
 SELECT max(id) FROM (SELECT flake_next_id() AS id FROM input OFFSET 0) made
 SQL
 

@@ -1,6 +1,7 @@
-# The mark in other hands: its sequence dropped and made again with the extension, set by setval(),
-# given another file, made unlogged.  All sessions see it at the next id, and after a crash with the
-# clock set back ids go on after all before.
+# The mark in other hands: its sequence dropped and made again with the extension, set by setval() or
+# a restore, near and too far, given another file, made unlogged.  All sessions see it at the next id,
+# and after a crash with the clock set back ids go on after all before.  Promises P1, P3 and P6
+# (src/core/mark.c (e) and (f)).
 #
 # pg_regress has one session and no crash.
 
@@ -16,7 +17,7 @@ need_faketime();
 
 my $node = new_node('hands', clock => 1, conf => "flake.max_clock_lead = 1min\nwal_writer_delay = 10s");
 my @session = map { session($node) } 1 .. 2;
-my @id = (0);
+my @id = (0);    # in order
 my $offset = 0;
 
 # The next id of every session is a new one, of the tick of the last one made or a later tick.
@@ -103,8 +104,8 @@ all_go_on('extension made after that');
 crash('extension made after that');
 
 # Another file for the sequence.
-for my $sql ('ALTER SEQUENCE flake_mark RESTART', 'ALTER SEQUENCE flake_mark CACHE 1',
-	'BEGIN; ALTER SEQUENCE flake_mark RESTART; ROLLBACK')
+for my $sql ('ALTER SEQUENCE flake.mark RESTART', 'ALTER SEQUENCE flake.mark CACHE 1',
+	'BEGIN; ALTER SEQUENCE flake.mark RESTART; ROLLBACK')
 {
 	back(2);
 	value($node, $sql);
@@ -112,20 +113,42 @@ for my $sql ('ALTER SEQUENCE flake_mark RESTART', 'ALTER SEQUENCE flake_mark CAC
 	crash($sql);
 }
 
-# Set lower: mended at once here, at the next move at the latest.
+# Set lower: written again by the next id that looks at it.
 back(2);
-value($node, q(SELECT setval('flake_mark', 1)));
+value($node, set_mark(1));
 all_go_on('mark set lower');
-cmp_ok(mark_us($node), '>=', id_us($id[-1]), 'it is mended');
+cmp_ok(mark_us($node), '>=', id_us($id[-1]), 'it is higher again');
 crash('mark set lower');
+
+# Set between the last id and what is published, as a restore can while the clock is behind: the
+# dump's rows have ids up to there.  Sessions that have made one id, and such that have numbers left
+# of a tick that the clock has yet to come to.
+for my $case ([ 'another session', 0 ], [ 'itself', 0 ], [ 'another session', 100 ], [ 'itself', 100 ])
+{
+	my ($who, $ids) = @$case;
+
+	eval { $_->quit } for @session;
+	@session = map { session($node) } 1 .. 2;
+	next_id($node);
+	back(2);
+	ask($_, "SELECT count(flake_next_id()) FROM generate_series(1, $ids)") for @session;
+	all_go_on('before a restore');
+	my $restored = id_us($id[-1]) + 300_000;
+	cmp_ok(mark_us($node), '>', $restored, 'what the dump has is covered already');
+	$who eq 'itself' ? ask($session[0], set_mark($restored)) : value($node, set_mark($restored));
+	all_go_on("mark restored by $who, after $ids ids");
+	cmp_ok(id_us($id[ -@session ]), '>', $restored, '... after the ids of the dump');
+	set_clock($node, $offset = 0);
+	wait_until('the clock catches up', sub { clock_us($node) > id_us($id[-1]) });
+}
+crash('mark restored from a dump');
 
 # Set higher: honoured by the next id of every session, and kept.
 for my $who ('another session', 'itself')
 {
-	my $later = value($node, 'SELECT (extract(epoch FROM clock_timestamp()) * 1e6)::bigint + 20000000');
-	my $set = "SELECT setval('flake_mark', $later)";
+	my $later = clock_us($node) + 20_000_000;
 
-	$who eq 'itself' ? ask($session[0], $set) : value($node, $set);
+	$who eq 'itself' ? ask($session[0], set_mark($later)) : value($node, set_mark($later));
 	all_go_on("mark set higher by $who");
 	cmp_ok(id_us($id[ -@session ]), '>', $later, 'their ids are later than what was set');
 	cmp_ok(mark_us($node), '>=', id_us($id[-1]), 'the mark covers them');
@@ -133,21 +156,116 @@ for my $who ('another session', 'itself')
 }
 
 # nextval() as well, which also changes the page.
-value($node, q(SELECT nextval('flake_mark') FROM generate_series(1, 100)));
+value($node, q(SELECT nextval('flake.mark') FROM generate_series(1, 100)));
 all_go_on('nextval()');
 crash('nextval()');
 
-# Unlogged: an error for everybody, until it is logged again.
-value($node, 'ALTER SEQUENCE flake_mark SET UNLOGGED');
+# --- raised by a margin, as scripts do with all sequences before a switch-over, in two databases
+
+value($node, 'CREATE DATABASE other');
+value($node, 'CREATE EXTENSION flake', 'other');
+wait_until('the clock catches up', sub { all_in_time(10_000) });
+
+# Have both databases the next id no further ahead of the clock?
+sub all_in_time
+{
+	my ($lead_us) = @_;
+
+	for my $database (qw(postgres other))
+	{
+		my $id = next_id($node, $database);
+
+		# those of the other are covered by its own mark
+		push @id, $id if $database eq 'postgres';
+		return 0 if id_us($id) > clock_us($node) + $lead_us;
+	}
+	return 1;
+}
+
+for my $margin (10_000, 1_000_000, 1_000_000_000)
+{
+	value($node, "SELECT setval(seqrelid, pg_sequence_last_value(seqrelid) + $margin) FROM pg_sequence", $_)
+	  for qw(postgres other);
+	ok(all_in_time(2_000_000 + 2 * TICK_US), "all sequences raised by $margin: ids are at most two seconds ahead");
+}
+@id = sort { $a <=> $b } @id;
+crash('all sequences raised');
+
+# --- too far: refused while it stands, in this database only, and nothing is left of it
+
+# All sessions are refused, by an error that names the mark; reports speak.
+sub all_refused
+{
+	my ($name, $ahead) = @_;
+
+	for my $session (@session)
+	{
+		my (undef, $errors) = ask($session, NEXT_ID);
+
+		like($errors, qr/ERROR:  55000: durable mark is $ahead\.\d{3} seconds ahead of the clock$/m,
+			"$name: an error that names the mark");
+		like($errors, qr/^HINT:  .*If somebody has set sequence "flake\.mark" ahead, set it back\./m,
+			'... with a hint');
+	}
+	like(value($node, 'SELECT severity, what FROM flake_check()'),
+		qr/^error\|the durable mark is $ahead\.\d{3} seconds ahead of the clock$/m, '... flake_check() tells it');
+	is(value($node, 'SELECT count(*) FROM flake.layouts'), 1, '... flake.layouts does not raise');
+	ok(id_us(next_id($node, 'other')) <= clock_us($node) + 1_000_000 + 2 * TICK_US,
+		'... another database makes ids of the true time');
+	return;
+}
+
+for my $far ([ 'an hour', '3[56]\d\d', 3600 ], [ 'ten years', '31\d{7}', 3_652 * 86_400 ],
+	[ 'the largest value', '\d{10}', undef ])
+{
+	my ($name, $ahead, $seconds) = @$far;
+	my $before = mark_us($node);
+
+	value($node, defined $seconds ? set_mark(clock_us($node) + $seconds * 1_000_000)
+		: q{SELECT setval('flake.mark', 9223372036854775807)});
+	all_refused($name, $ahead);
+	# a start does not take it over either
+	restart_node($node, 'immediate');
+	eval { $_->quit } for @session;
+	@session = map { session($node) } 1 .. 2;
+	all_refused("$name, after a crash", $ahead);
+	value($node, set_mark($before));
+	all_go_on("$name, set back");
+	cmp_ok(id_us($id[-1]), '<=', clock_us($node) + 1_000_000 + 4 * TICK_US, '... with the true time');
+
+	# without a crash ids go on whatever it is set back to
+	value($node, q{SELECT setval('flake.mark', 9223372036854775807)});
+	all_refused("$name, again", '\d{10}');
+	value($node, set_mark(1));
+	all_go_on("$name, set back too far");
+}
+crash('mark set too far');
+
+# --- by less than ids may be ahead: all databases go along, no further, and it is told why
+
+my $later = clock_us($node) + 20_000_000;
+value($node, set_mark($later));
+all_go_on('mark set 20 s ahead');
+my $other = next_id($node, 'other');
+cmp_ok(id_us($other), '>=', $later, 'another database goes along');
+cmp_ok(id_us($other), '<=', $later + 10 * TICK_US, '... and no further');
+like(value($node, 'SELECT severity, what, why FROM flake_check()', 'other'),
+	qr/^warning\|ids of layout "flake" under node id 1 are \d+\.\d+ seconds ahead of the clock\|The durable mark of database "postgres" is ahead/m,
+	'... flake_check() tells it');
+crash('mark set 20 s ahead');
+
+# --- unlogged: an error for everybody, until it is logged again
+
+value($node, 'ALTER SEQUENCE flake.mark SET UNLOGGED');
 for my $session (@session)
 {
 	my (undef, $errors) = ask($session, NEXT_ID);
 
-	like($errors, qr/ERROR:  55000: "flake_mark" is not a permanent, logged sequence/,
+	like($errors, qr/ERROR:  55000: "flake\.mark" is not a permanent, logged sequence/,
 		'unlogged: an error');
-	like($errors, qr/^HINT:  Use ALTER SEQUENCE flake_mark SET LOGGED\.$/m, '... with a hint');
+	like($errors, qr/^HINT:  Use ALTER SEQUENCE flake\.mark SET LOGGED\.$/m, '... with a hint');
 }
-value($node, 'ALTER SEQUENCE flake_mark SET LOGGED');
+value($node, 'ALTER SEQUENCE flake.mark SET LOGGED');
 all_go_on('logged again');
 crash('logged again');
 

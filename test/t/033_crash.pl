@@ -1,6 +1,7 @@
 # Crashes under load in two databases, at random moments: kill -9 of a backend, immediate stop; and
 # a start with the clock 1 s, 4 s, 1 min, 1 h back.  Ids go on after all that were made before, at
 # once if the clock is not too far back, else with an error until it is right or the limit is raised.
+# And starts that follow each other quickly do not add up.  Promises P1, P3 and P6 (src/core/mark.c).
 #
 # pg_regress can't crash a server, nor set its clock.
 
@@ -9,9 +10,10 @@ use warnings FATAL => 'all';
 
 use FlakeFaults;
 use FlakeTest;
+use List::Util qw(max);
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(time usleep);
 
 use constant DATABASES => qw(postgres second);
 use constant REPEATS => 3;
@@ -92,20 +94,19 @@ sub last_of
 sub clock_is_behind
 {
 	my ($database, $mark) = @_;
-	my $clock = 'SELECT extract(epoch FROM clock_timestamp())';
-	my $before = value($node, $clock);
+	my $before = clock_us($node);
 	my ($state, $errors) = sqlstate($node, NEXT_ID, $database);
-	my $after = value($node, $clock);
-	my ($behind) = $errors =~ /clock is ([\d.]+) seconds behind the ids already made/;
+	my $after = clock_us($node);
+	my ($ahead) = $errors =~ /durable mark is ([\d.]+) seconds ahead of the clock/;
 
-	# by the tick after the mark's, in milliseconds
+	# in milliseconds, rounded
 	return
 		 $state eq '55000'
-	  && defined $behind
-	  && $behind <= $mark / 1e6 - $before + 0.002
-	  && $behind >= $mark / 1e6 - $after - 0.002
-	  && $errors =~ /^DETAIL:  It shows .*\.  Ids may be ahead of it by 20\.000 seconds\.$/m
-	  && $errors =~ /^HINT:  Set the clock right or wait for it, raise "flake\.max_clock_lead"/m
+	  && defined $ahead
+	  && $ahead <= ($mark - $before) / 1e6 + 0.001
+	  && $ahead >= ($mark - $after) / 1e6 - 0.001
+	  && $errors =~ /^DETAIL:  The clock shows .*\.  Ids of this database start after .*, and may be ahead of the clock by 20\.000 seconds\.$/m
+	  && $errors =~ /^HINT:  If the clock is wrong, set it right\..* raise "flake\.max_clock_lead" to \d+ s, and ids go on ahead of the clock\.$/m
 	  ? ''
 	  : "mark $mark, clock $before to $after: $state $errors";
 }
@@ -152,6 +153,30 @@ for my $round (1 .. @rounds)
 		$not_right = 0;
 	}
 }
+
+# --- 12 starts, clean and by crash, while the clock goes on by two seconds in all
+
+set_clock($node, 0);
+wait_until('the clock catches up', sub { id_us(next_id($node)) <= clock_us($node) + TICK_US });
+my $began = time;
+my ($last, $latest) = (next_id($node), clock_us($node));
+my (@too_far, @not_later);
+for my $start (1 .. 12)
+{
+	stop_node($node, $start % 3 ? 'immediate' : 'fast');
+	set_clock($node, $began + $start / 6 - time);
+	start_node($node);
+	my $id = next_id($node);
+
+	# the latest that the clock has ever shown
+	$latest = max($latest, clock_us($node));
+	push @too_far, "start $start: " . (id_us($id) - $latest)
+	  if id_us($id) > $latest + 1_000_000 + (2 + $start) * TICK_US;
+	push @not_later, "start $start: $id" if $id <= $last;
+	$last = $id;
+}
+is("@too_far", '', '12 quick starts: no id is ahead by more than a second and some ticks');
+is("@not_later", '', '... and each is later than the one before');
 
 for my $database (DATABASES)
 {

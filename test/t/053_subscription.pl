@@ -1,5 +1,5 @@
-# Since PostgreSQL 19 a subscription can bring the values of all sequences, the mark's too.  A later
-# one is honoured by the next id, an earlier one is mended.
+# Since PostgreSQL 19 a subscription can bring the values of all sequences, the mark's too.  Ids go
+# on after a later one; an earlier one is replaced.
 #
 # pg_regress has no second server.
 
@@ -52,11 +52,11 @@ cmp_ok(id_us($later), '>', $mark, '... after the mark');
 cmp_ok(mark_us($subscriber), '>=', id_us($later), 'and the mark covers it');
 
 # Now it is behind.
-value($publisher, "SELECT setval('flake_mark', 1)");
+value($publisher, "SELECT setval('flake.mark', 1)");
 refresh();
 my $last = ask($session, NEXT_ID);
 cmp_ok($last, '>', $later, 'an earlier mark: ids go on');
-cmp_ok(mark_us($subscriber), '>=', id_us($last), '... and it is mended');
+cmp_ok(mark_us($subscriber), '>=', id_us($last), '... and the mark covers them again');
 
 stop_node($subscriber, 'immediate');
 eval { $session->quit };

@@ -4,8 +4,7 @@
 use strict;
 use warnings FATAL => 'all';
 
-use FindBin;
-use lib $FindBin::RealBin;
+use FlakeFaults;
 use FlakeTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -67,7 +66,7 @@ sub findings
 }
 
 is(findings(), '', 'nothing to find');
-$node->safe_psql('postgres', 'SELECT flake_next_id()');
+next_id($node);
 is(findings(), '', 'nothing to find after the first id');
 
 # the kernel's clock
@@ -79,48 +78,83 @@ is(findings(), 'warning|the clock may be wrong by 0.250 seconds', 'estimated err
 kernel_says(0, 20);
 is(findings(), '', 'right again');
 
-# a node id that does not fit, and one that is derived beside logical replication
+# a node id that does not fit, can't be read, or is derived: why, as flake_next_id() says it
+sub is_refused
+{
+	my ($name, $what) = @_;
+	my (undef, $message) = sqlstate($node, NEXT_ID);
+
+	like(findings(), qr/^error\|$what/, "$name: found");
+	like($message, qr/ERROR:  [0-9A-Z]{5}: $what/, '... as ids are refused');
+	return;
+}
+
 set_node_id($node, '256');
-is(findings(), 'error|node id does not fit the layout of generator "default"', 'too large');
-is($node->safe_psql('postgres', 'SELECT node_id IS NULL FROM flake_generators'), 't',
-	'and shown as none');
+is_refused('too large', 'node id 256 does not fit layout "flake"');
+set_node_id($node, 'nobody-#');
+is_refused('another host', 'host name ".*" does not match "flake\.node_id" = "nobody-#"');
 set_node_id($node, '');
-is(findings(), '', 'derived, alone');
+my $derived = qr/^warning\|node id \d+ is derived from the system identifier\|/;
+sub derived
+{
+	my ($name, $why) = @_;
+
+	like($node->safe_psql('postgres', 'SELECT severity, what, why FROM flake_check()'), qr/$derived$why/, $name);
+	return;
+}
+derived('derived', 'Another server');
 $node->safe_psql('postgres', 'CREATE PUBLICATION p');
-like(findings(), qr/^warning\|node id \d+ is derived from the system identifier, but/, 'derived, with a publication');
+derived('derived, with a publication', 'This server takes part in logical replication');
 $node->safe_psql('postgres', 'DROP PUBLICATION p');
 $node->safe_psql('postgres', "SELECT pg_create_logical_replication_slot('s', 'pgoutput')");
-like(findings(), qr/^warning\|node id \d+ is derived/, 'derived, with a logical slot');
+derived('derived, with a logical slot', 'This server takes part in logical replication');
 $node->safe_psql('postgres', "SELECT pg_drop_replication_slot('s')");
 $node->safe_psql('postgres',
 	"CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false)");
-like(findings(), qr/^warning\|node id \d+ is derived/, 'derived, with a subscription');
+is_refused('derived, with a subscription', '"flake\.node_id" must be set on a server that has subscriptions');
 $node->safe_psql('postgres', 'ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s');
 set_node_id($node, '5');
+is(findings(), '', 'a number: nothing to find');
 
 # the log: a reload that changes the node id, seen by several sessions
 my @session = map { session($node) } 1 .. 3;
-ask($_, 'SELECT flake_next_id()') for @session;
+ask($_, NEXT_ID) for @session;
 my $from = -s $node->logfile;
 set_node_id($node, '9');
-ask($_, 'SELECT flake_next_id()') for @session;
+ask($_, NEXT_ID) for @session;
 my @lines = slurp_file($node->logfile, $from) =~ /LOG: .*node id changed from (\d+) to (\d+)/g;
 is("@lines", '5 9', 'a changed node id is said once');
 
 # the log: steps of the clock
 $from = -s $node->logfile;
 set_clock($node, -2);
-ask($_, 'SELECT flake_next_id()') for @session, @session;
+ask($_, NEXT_ID) for @session, @session;
 @lines = slurp_file($node->logfile, $from) =~ /LOG: .*clock stepped (\w+) by ([12])\.\d+ seconds/g;
 is($lines[0], 'back', 'a step back is said');
 is(scalar @lines, 2, 'once');
-like(findings(), qr/^warning\|ids of generator "default" are [12]\.\d{3} seconds ahead of the clock$/, 'ids ahead');
+like(findings(), qr/^warning\|ids of layout "flake" under node id 9 are [12]\.\d{3} seconds ahead of the clock$/,
+	'ids ahead');
 $from = -s $node->logfile;
 set_clock($node, 0);
-ask($_, 'SELECT flake_next_id()') for @session, @session;
+ask($_, NEXT_ID) for @session, @session;
 @lines = slurp_file($node->logfile, $from) =~ /LOG: .*clock stepped (\w+) by/g;
 is("@lines", 'forward', 'a step forward is said once');
-is($node->safe_psql('postgres', 'SELECT clock_steps FROM flake_generators'), '2', 'and both are counted');
+is($node->safe_psql('postgres', 'SELECT DISTINCT clock_steps FROM flake.layouts'), '2', 'and both are counted');
+
+# a clock that is behind by more than is allowed: an error, and how to go on
+ask($session[0], NEXT_ID);
+set_clock($node, -10);
+like(findings(), qr/^error\|ids of layout "flake" under node id 9 are \d+\.\d{3} seconds ahead of the clock$/m,
+	'ids refused');
+like($node->safe_psql('postgres', "SELECT what_to_do FROM flake_check() WHERE what LIKE 'ids of layout%'"),
+	qr/raise flake\.max_clock_lead to 10 s/, 'and the lead that would do');
+is(sqlstate($node, NEXT_ID), '55000', 'they are');
+set_node_id($node, '10');
+cmp_ok(id_us(next_id($node)), '<', clock_us($node) + 1_100_000, 'a new node id has true times');
+is(findings() =~ s/\d+\.\d{3}/N/r, 'error|the durable mark is N seconds ahead of the clock',
+	'and only what a start would find is found');
+set_clock($node, 0);
+set_node_id($node, '9');
 
 # the log: a mark ahead of the clock at the start
 $_->quit for @session;
@@ -128,7 +162,7 @@ stop_node($node);
 set_clock($node, -4);
 $from = -s $node->logfile;
 start_node($node);
-$node->safe_psql('postgres', 'SELECT flake_next_id()') for 1 .. 2;
+next_id($node) for 1 .. 2;
 @lines = slurp_file($node->logfile, $from) =~ /LOG: .*durable mark is \d+\.\d+ seconds ahead of the clock/g;
 is(scalar @lines, 1, 'a mark ahead of the clock is said once');
 

@@ -5,8 +5,6 @@
 use strict;
 use warnings FATAL => 'all';
 
-use FindBin;
-use lib $FindBin::RealBin;
 use FlakeTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -14,6 +12,8 @@ use Test::More;
 
 my $node = new_node('session_options', conf => "flake.node_id = 42\n");
 my $id = 'SELECT flake_node_id(flake_next_id())';
+my $parallel =
+  $node->safe_psql('postgres', 'SHOW server_version_num') >= 160000 ? 'debug_parallel_query' : 'force_parallel_mode';
 
 is($node->safe_psql('postgres', $id), '42', 'the server\'s node id');
 
@@ -26,8 +26,9 @@ for my $option ('flake.node_id=7', 'flake.max_clock_lead=1s', 'flake.max_clock_j
 		my ($state, $message) = sqlstate($node, $id);
 		is($state, 'F0000', "$option by the client is an error");
 		like($message, qr/"\Q$name\E" cannot be set for a session, a role or a database/, 'that names it');
-		is(sqlstate($node, 'SELECT * FROM flake_node()'), 'F0000', 'and also to look at')
-		  if $name eq 'flake.node_id';
+		is(sqlstate($node, 'SELECT * FROM flake_node()'), 'F0000', 'and also to look at');
+		is(sqlstate($node, "SET $parallel = on; $id"), 'F0000', 'and where a parallel worker could be used');
+		is(sqlstate($node, "SET $parallel = on; CREATE TABLE made AS $id"), 'F0000', 'and to make a table of');
 	}
 	my ($set) = $option =~ s/=/ = '/r . "'";
 	$node->safe_psql('postgres', "ALTER DATABASE postgres SET $set");

@@ -15,10 +15,11 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   TICK_US NEXT_ID IDS ENDLESS random_seed
-  id_us mark_us next_id later_ids_ok
+  id_us mark_us set_mark clock_us next_id later_ids_ok
   start_endless end_load end_endless first_id last_id wait_until
   wait_for_server set_everywhere
   mark_records wal_position
+  compile_library
 );
 
 # A tick of the default layout.
@@ -51,12 +52,28 @@ sub id_us
 	return (($id >> 22) + 1_735_689_600_000) * TICK_US;
 }
 
-# The durable mark as SQL shows it.
+# The durable mark in microseconds, rounded up, as ids begin after it.
 sub mark_us
 {
 	my ($node, $database) = @_;
 
-	return value($node, 'SELECT last_value FROM flake_mark', $database);
+	return value($node, 'SELECT ceil(last_value / 1000.0) FROM flake.mark', $database);
+}
+
+# setval() on the mark, in microseconds.
+sub set_mark
+{
+	my ($us) = @_;
+
+	return sprintf q{SELECT setval('flake.mark', %d)}, $us * 1_000;
+}
+
+# The server's clock in microseconds since 1970.
+sub clock_us
+{
+	my ($node) = @_;
+
+	return value($node, 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)');
 }
 
 sub next_id
@@ -188,6 +205,23 @@ sub wait_for_server
 	wait_until('the server is there',
 		sub { (run_program('psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SELECT 1'))[0] == 0 });
 	return;
+}
+
+# compile_library(NAME, C): a library for a server's LD_PRELOAD, to stand between it and the system;
+# the path of it.  Skips the test where there is no compiler.
+sub compile_library
+{
+	my ($name, $source) = @_;
+	# absolute: the server runs in its data directory
+	my $file = PostgreSQL::Test::Utils::tempdir() . "/$name";
+
+	append_to_file("$file.c", $source);
+	my ($code, undef, $err) = eval {
+		run_program('cc', '-shared', '-fPIC', '-O1', '-o', "$file.so", "$file.c", '-ldl');
+	};
+	plan skip_all => 'no C compiler' unless defined $code;
+	die $err if $code != 0;
+	return "$file.so";
 }
 
 # ---------------------------------------------------------------------------------------- WAL

@@ -103,7 +103,7 @@ sub use_clock
 }
 
 # A session may give out ids by the processor's cycle counter, without a look at the clock, for
-# FLAKE_COUNTER_MAX_US of src/counter.h; this is more.
+# FLAKE_COUNTER_MAX_US of src/core/counter.h; this is more.
 use constant COUNTER_US => 50_000;
 
 # Sets the node's wall clock to so many seconds (a fraction is allowed) after the true one, and
@@ -477,18 +477,19 @@ sub shell
 	return @line;
 }
 
-# The statement that prints so many ids of a generator, each with its lead: the microseconds by
-# which its tick begins after the server's clock.  The clock is read before and after the id and
-# may be set in between; the later reading counts.
+# The statement that prints so many ids of a layout, each with its lead: the microseconds by which
+# its tick begins after the server's clock.  The clock is read before and after the id and may be
+# set in between; the later reading counts.
 sub copy_with_lead
 {
-	my ($count, $generator, $layout) = @_;
+	my ($count, $layout) = @_;
 
+	$layout //= 'flake';
 	return <<"SQL";
 COPY (
 	SELECT id, (1000000 * extract(epoch FROM
 		flake_timestamp(id, '$layout') - greatest(before, after)))::bigint
-	FROM (SELECT clock_timestamp() AS before, flake_next_id('$generator') AS id,
+	FROM (SELECT clock_timestamp() AS before, flake_next_id('$layout') AS id,
 		clock_timestamp() AS after FROM (SELECT generate_series(1, $count)) AS g) AS taken
 ) TO STDOUT;
 SQL

@@ -1,0 +1,18 @@
+/*
+ * lanes.h
+ *		Which slot a session takes numbers from, and how many.
+ */
+#ifndef FLAKE_LANES_H
+#define FLAKE_LANES_H
+
+#include "postgres.h"
+
+#include "core/session.h"
+
+extern bool flake_lanes_take(FlakeSession *session, int64 tick, uint64 need,
+							 uint64 least);
+extern bool flake_lanes_take_ahead(FlakeSession *session, int64 tick,
+								   uint64 count);
+extern bool flake_lanes_take_next(FlakeSession *session);
+
+#endif							/* FLAKE_LANES_H */

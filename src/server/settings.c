@@ -1,0 +1,115 @@
+/*
+ * settings.c
+ *		flake's settings, and whether this process has the server's.
+ *
+ * Settings are for the whole server: they can be set in the configuration
+ * file or by ALTER SYSTEM only, and take effect with a reload.
+ *
+ * Where the library is not preloaded, a client's connection options or ALTER
+ * DATABASE can name one of them before the library is there to refuse.  The
+ * server then refuses when the library is loaded, with a warning, but the
+ * value from the file is lost to that session: it would have the default, and
+ * with it another node id.  So such a session makes no ids.  The same where the
+ * library is loaded within a parallel operation by a server that then gives no
+ * setting its value from the file.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+
+#include "server/compat.h"
+#include "server/settings.h"
+
+/*
+ * flake.node_id: which server this is, as a text that node.c reads at its
+ * use: a number setting with a wrong value in the file would be replaced by
+ * its default with a mere warning.
+ */
+char	   *flake_setting_node_id = NULL;
+
+/*
+ * flake.max_clock_lead: how far, in milliseconds, ids may be ahead of a clock
+ * that was set back.
+ */
+int			flake_setting_max_clock_lead = 5000;
+
+/*
+ * flake.max_clock_jump: how far, in seconds, the clock may jump forward
+ * between two moves of the mark; 0 allows any.
+ */
+int			flake_setting_max_clock_jump = 86400;
+
+static const char *const setting_names[] = {
+	FLAKE_NODE_ID, FLAKE_MAX_CLOCK_LEAD, FLAKE_MAX_CLOCK_JUMP
+};
+
+/* Which of them had a value before the library was loaded. */
+static bool had_value[lengthof(setting_names)];
+
+/* The setting whose value from the file this session has lost, or NULL. */
+static const char *lost_setting = NULL;
+
+/* Was it lost to a parallel operation? */
+static bool lost_in_parallel = false;
+
+/* To be called before the settings are defined. */
+void
+flake_settings_before_load(void)
+{
+	for (size_t i = 0; i < lengthof(setting_names); i++)
+	{
+		struct config_generic *setting = flake_find_setting(setting_names[i]);
+
+		if (setting == NULL || (setting->flags & GUC_CUSTOM_PLACEHOLDER) == 0)
+			continue;
+		had_value[i] = setting->reset_source != PGC_S_DEFAULT;
+		/* is there something in place of the value from the file? */
+		if (lost_setting == NULL && setting->reset_source >= PGC_S_GLOBAL)
+			lost_setting = setting_names[i];
+	}
+}
+
+/* To be called after they are defined. */
+void
+flake_settings_after_load(void)
+{
+	for (size_t i = 0; i < lengthof(setting_names); i++)
+	{
+		if (lost_setting == NULL && had_value[i] && IsInParallelMode() &&
+			flake_find_setting(setting_names[i])->reset_source == PGC_S_DEFAULT)
+		{
+			lost_setting = setting_names[i];
+			lost_in_parallel = true;
+		}
+	}
+}
+
+/*
+ * Why the settings of this session are not the server's, NULL if they are.
+ */
+const FlakeError *
+flake_settings_error(void)
+{
+	if (lost_setting == NULL)
+		return NULL;
+	if (lost_in_parallel)
+		return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+						   psprintf("\"%s\" was lost in a parallel operation",
+									lost_setting),
+						   "The library was loaded while a parallel operation was going on, so this session does not have the server's value.",
+						   "Connect again, and add \"flake\" to \"session_preload_libraries\" or \"shared_preload_libraries\".");
+	return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+					   psprintf("\"%s\" cannot be set for a session, a role or a database",
+								lost_setting),
+					   "It was, before the library was loaded, so this session does not have the server's value.",
+					   "Remove it from the connection's options and from ALTER DATABASE and ALTER ROLE, and connect again.");
+}
+
+void
+flake_check_settings(void)
+{
+	const FlakeError *error = flake_settings_error();
+
+	if (error != NULL)
+		flake_raise(error);
+}

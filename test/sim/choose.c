@@ -1,0 +1,44 @@
+/*
+ * choose.c
+ *		What is not determined: one function answers every question.
+ *
+ * In random runs chance does, from the seed.  In a search the session that asks
+ * is held, and goes on once with each of the answers (search.c).
+ */
+#include "sim.h"
+
+bool		searching = false;
+
+/* A number from 0 to n - 1. */
+int64
+choose(int64 n)
+{
+	uint64		z;
+
+	if (n <= 1)
+		return 0;
+	if (searching)
+	{
+		world.alternatives = n;
+		fiber_yield();
+		return world.answer;
+	}
+	z = (world.random += UINT64CONST(0x9E3779B97F4A7C15));
+	z = (z ^ z >> 30) * UINT64CONST(0xBF58476D1CE4E5B9);
+	z = (z ^ z >> 27) * UINT64CONST(0x94D049BB133111EB);
+	return (int64) ((z ^ z >> 31) % (uint64) n);
+}
+
+/* By chance this often; in a search both happens. */
+bool
+one_in(int64 n)
+{
+	return choose(searching ? 2 : n) == 0;
+}
+
+/* The same by a rate of a configuration. */
+bool
+happens(int rate)
+{
+	return rate > 0 && choose(1024) < rate;
+}
