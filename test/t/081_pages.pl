@@ -1,0 +1,63 @@
+# What the pages below doc/ show is run, each page in a database of its own, and what they say comes
+# out does.
+#
+# pg_regress can't read the pages.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use FlakeTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('pages', extension => 0, conf => "flake.node_id = 3\ntimezone = 'UTC'\n");
+my $doc = "$FindBin::RealBin/../../doc";
+
+# As psql prints it, but for spaces at the ends of lines.
+sub printed
+{
+	my ($database, $sql) = @_;
+	my ($status, $out, $err) = $node->psql($database, $sql,
+		extra_params => [ '-P', 'tuples_only=off', '-P', 'format=aligned' ]);
+
+	return ($status, $out =~ s/[ \n]+$//mgr, $err);
+}
+
+for my $file (sort glob "$doc/*.md")
+{
+	my ($name) = $file =~ m{/([^/]+)\.md$};
+	my $page = slurp_file($file);
+	my $number = 0;
+
+	value($node, qq(CREATE DATABASE "$name"));
+	value($node, 'CREATE EXTENSION flake', $name);
+	while ($page =~ /^```sql\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
+	{
+		my ($example, $expected) = ($1, $2);
+		my ($status, $out, $err) = printed($name, $example);
+
+		$number++;
+		is($status, 0, "$name: example $number runs") or diag("$example\n$err");
+		is($out, $expected =~ s/[ \n]+$//mgr, '... and gives what the page shows')
+		  if defined $expected;
+	}
+	cmp_ok($number, '>', 0, "$name: there are examples");
+	is(() = $page =~ /^```text$/mg, () = $page =~ /^```\n```text$/mg,
+		"$name: every output follows an example");
+
+	# What is called or looked at in the text is there.
+	my %named = map { $_ => 1 } $page =~ /`(flake[_.]\w+)(?:\(\))?`/g;
+	for my $thing (sort keys %named)
+	{
+		is(value($node, <<"SQL", $name), 't', "$name: there is $thing");
+LOAD 'flake';
+SELECT EXISTS (SELECT FROM pg_proc WHERE proname = '$thing')
+	OR to_regclass('$thing') IS NOT NULL
+	OR EXISTS (SELECT FROM pg_settings WHERE name = '$thing')
+SQL
+	}
+}
+
+stop_node($node);
+done_testing();
