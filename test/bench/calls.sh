@@ -7,28 +7,17 @@
 # call_of CONTENDER: what is called.
 call_of()
 {
-    case ${1%@*} in
+    case $1 in
         constant) echo "bench_constant()" ;;
         clock) echo "bench_clock()" ;;
-        flake | flake_wide | flake_ordered) echo "flake_next_id()" ;;
-        flake_named) echo "flake_next_id('named')" ;;
-        flake_named_wide) echo "flake_next_id('wide')" ;;
+        flake) echo "flake_next_id()" ;;
+        flake_wide) echo "flake_next_id('wide')" ;;
+        flake_ordered) echo "flake_next_id('ordered')" ;;
         prefixed) echo "flake_prefixed('ORD_')" ;;
         nextval) echo "nextval('s')" ;;
         nextval_1000) echo "nextval('s1000')" ;;
         uuid) echo "gen_random_uuid()" ;;
         uuidv7) echo "uuidv7()" ;;
-    esac
-}
-
-# database_of CONTENDER
-database_of()
-{
-    case $1 in
-        *@*) echo "bench_${1#*@}" ;;
-        *_wide) echo bench_wide ;;
-        *_ordered) echo bench_ordered ;;
-        *) echo bench ;;
     esac
 }
 
@@ -41,91 +30,43 @@ section_calls()
     local n
     # shellcheck disable=SC2046 # one word per contender
     set -- constant clock flake flake_wide flake_ordered $(others)
-    often often each_round "1 cost of a call, ns" one_session "$@" flake_named_wide
+    often often each_round "1 cost of a call, ns" one_session "$@"
     for n in "${CLIENTS[@]}"; do
         SESSIONS=$n
         each_round "1 calls per second, $n at once" many_sessions "$@"
     done
 }
 
-one_session() { beside_constant 1 "$1"; }
+# The nanoseconds of a call, and of the constant function's in the same session ("floor").
+one_session() { two_calls "call $1 $(call_of "$1")" "floor $1 $(call_of constant)"; }
 
-# beside_constant SECTION CONTENDER: the nanoseconds of its call, and of the constant
-# function's in the same session ("floor").
-beside_constant()
-{
-    two_calls "$1" "$(database_of "$2")" "call $2 $(call_of "$2")" "floor $2 $(call_of constant)"
-}
-
-# two_calls SECTION DATABASE "MEASURE CONTENDER CALL" "MEASURE CONTENDER CALL": nanoseconds of
-# both calls, one after the other in one session, either first in turn.  What a few
-# nanoseconds make is less than what two sessions differ by.
+# two_calls "MEASURE CONTENDER CALL" "MEASURE CONTENDER CALL": nanoseconds of both calls, one
+# after the other in one session, either first in turn: two sessions differ by more than a
+# few nanoseconds.
 two_calls()
 {
-    local section=$1 database=$2 what warm='' both='' ms i=0 measure contender call
-    shift 2
+    local what warm='' both='' ms i=0 measure contender call
     [ $((ROUND % 2)) = 1 ] || set -- "$2" "$1"
     for what in "$@"; do
         read -r measure contender call <<<"$what"
         warm+="SELECT count($call) FROM generate_series(1, 1000);"
         both+="SELECT count($call) FROM generate_series(1, $CALLS);"
     done
-    mapfile -t ms < <(timed "$database" "$warm" "${both%;}")
+    mapfile -t ms < <(timed "$warm" "${both%;}")
     for what in "$@"; do
         read -r measure contender call <<<"$what"
-        record "$section" "$measure" "$contender" 1 ns "$(calculate "${ms[i]:-nan} * 1e6 / $CALLS")"
+        record 1 "$measure" "$contender" 1 ns "$(calculate "${ms[i]:-nan} * 1e6 / $CALLS")"
         i=$((i + 1))
     done
 }
 
-calls_per_second()
+many_sessions()
 {
     local tps
-    tps=$(clients "$(database_of "$1")" "$SESSIONS" \
+    tps=$(clients "$SESSIONS" \
         "SELECT count($(call_of "$1")) FROM generate_series(1, $CLIENT_CALLS);" -T "$CLIENT_SECONDS")
-    calculate "${tps:-nan} * $CLIENT_CALLS" 0
+    record 1 total "$1" "$SESSIONS" calls/s "$(calculate "${tps:-nan} * $CLIENT_CALLS" 0)"
 }
-
-many_sessions() { record 1 total "$1" "$SESSIONS" calls/s "$(calls_per_second "$1")"; }
-
-# ----------------------------------------- 1 with both ways to read the clock
-
-CLOCKS=(system counter)
-
-require_two_clocks()
-{
-    grep -q FLAKE_CLOCK "$ROOT/Makefile" ||
-        die "--compare-clocks: this flake has one clock only (its Makefile knows no FLAKE_CLOCK)"
-}
-
-# Both builds serve at once, each in databases of its own whose functions point to it.
-build_clock()
-{
-    local clock=$1 d copy=$WORK/build-$1
-    copy_tree "$copy"
-    build "$copy" FLAKE_CLOCK="$clock" with_llvm=no || return 1
-    for d in bench bench_wide; do
-        sql postgres -c "CREATE DATABASE ${d}_$clock TEMPLATE $d" &&
-            sql "${d}_$clock" -c "UPDATE pg_proc SET probin = '$copy/flake' WHERE probin = '\$libdir/flake'" ||
-            return 1
-    done
-}
-
-section_clocks()
-{
-    local clock contenders=(constant clock)
-    for clock in "${CLOCKS[@]}"; do
-        quietly build_clock "$clock"
-        contenders+=("flake@$clock" "flake@wide_$clock")
-    done
-    often often each_round "1 both clocks, ns" one_session_clock "${contenders[@]}"
-    for SESSIONS in 1 2; do
-        each_round "1 both clocks, $SESSIONS at once" many_sessions_clock "${contenders[@]}"
-    done
-}
-
-one_session_clock() { beside_constant clocks "$1"; }
-many_sessions_clock() { record clocks total "$1" "$SESSIONS" calls/s "$(calls_per_second "$1")"; }
 
 # ---------------------------------------------------------------- 5: latency
 
@@ -138,17 +79,19 @@ section_latency()
 # How far the mark went tells that it was moved meanwhile.
 one_latency()
 {
-    local function argument=0 answer name i=0 mark
+    local function argument=NULL answer name i=0 mark
     function=$(call_of "$1")
     case $1 in
-        nextval) function='nextval(regclass)' argument="'s'::regclass" ;;
-        nextval_1000) function='nextval(regclass)' argument="'s1000'::regclass" ;;
+        flake) function='flake_next_id(flake_layout)' argument="'flake'" ;;
+        flake_*) function='flake_next_id(flake_layout)' argument="'${1#flake_}'" ;;
+        nextval) function='nextval(regclass)' argument="'s'" ;;
+        nextval_1000) function='nextval(regclass)' argument="'s1000'" ;;
     esac
-    answer=$(sql "$(database_of "$1")" -F ' ' 2>>"$WORK/log" <<SQL
-SELECT count(flake_next_id()) AS x, (SELECT last_value FROM flake_mark) AS before
+    answer=$(sql -F ' ' 2>>"$WORK/log" <<SQL
+SELECT count(flake_next_id()) AS x, (SELECT last_value FROM flake.mark) AS before
 FROM generate_series(1, 1000) \\gset
 SELECT * FROM bench_latency('$function', $argument, $LATENCY_CALLS);
-SELECT (last_value - :before) / 1000 FROM flake_mark;
+SELECT (last_value - :before) / 1000000 FROM flake.mark;
 SQL
     )
     mark=$(tail -n 1 <<<"$answer")
@@ -164,31 +107,30 @@ SQL
 section_other_functions()
 {
     often often each_round "6 other functions, ns per id" other_function flake prefixed \
-        next_ids reserve flake_wide next_ids_wide reserve_wide
+        next_ids reserve_256 flake_wide next_ids_wide reserve_1024_wide
     each_round "6 memory, kB" set_memory next_ids next_ids_wide
 }
 
 other_function()
 {
+    local layout=flake size
+    [[ $1 != *_wide ]] || layout=wide
     case $1 in
-        flake) with_name flake flake_named ;;
-        flake_wide) with_name flake_wide flake_named_wide ;;
+        flake*) many_ids "$1" "SELECT count(flake_next_id('$layout')) FROM generate_series(1, $CALLS)" ;;
         prefixed) many_ids "$1" "SELECT count($(call_of "$1")) FROM generate_series(1, $CALLS)" ;;
-        next_ids*) many_ids "$1" "SELECT count(*) FROM (SELECT flake_next_ids($CALLS)) AS ids" ;;
-        reserve*) many_ids "$1" "SELECT sum((last_id - first_id) / step + 1) FROM flake_reserve($CALLS)" ;;
+        next_ids*) many_ids "$1" "SELECT count(*) FROM (SELECT flake_next_ids($CALLS, '$layout')) AS ids" ;;
+        reserve_*)
+            size=${1//[^0-9]/}
+            many_ids "$1" "SELECT count(flake_reserve($size, '$layout')) FROM generate_series(1, $CALLS / $size)"
+            ;;
     esac
-}
-
-with_name() # CONTENDER ITS-NAMED
-{
-    two_calls 6 "$(database_of "$1")" "id $1 $(call_of "$1")" "id $2 $(call_of "$2")"
 }
 
 # many_ids CONTENDER STATEMENT: nanoseconds per id of a statement that makes $CALLS.
 many_ids()
 {
     local ms
-    ms=$(timed "$(database_of "$1")" "SELECT count(flake_next_id()) FROM generate_series(1, 1000)" "$2")
+    ms=$(timed "SELECT count(flake_next_id()), count(flake_next_id('wide')) FROM generate_series(1, 1000)" "$2")
     record 6 id "$1" 1 ns "$(calculate "${ms:-nan} * 1e6 / $CALLS" 3)"
 }
 
@@ -196,16 +138,17 @@ many_ids()
 # (Linux tells), and what it keeps.
 set_memory()
 {
-    local tenth=$((CALLS / 10)) peak kept
-    read -r peak kept < <(sql "$(database_of "$1")" -F ' ' 2>>"$WORK/log" <<SQL
+    local layout=flake tenth=$((CALLS / 10)) peak kept
+    [ "$1" = next_ids ] || layout=wide
+    read -r peak kept < <(sql -F ' ' 2>>"$WORK/log" <<SQL
 CREATE TEMP VIEW memory AS
 SELECT coalesce(substring(pg_read_file('/proc/self/status', 0, 100000, true)
                           FROM 'VmHWM:\\s+(\\d+)')::bigint, 0) AS peak,
        (SELECT sum(total_bytes) / 1024 FROM pg_backend_memory_contexts)::bigint AS kept;
 SELECT peak FROM memory \\gset x
-SELECT count(*) FROM (SELECT flake_next_ids($tenth)) AS ids \\gset x
+SELECT count(*) FROM (SELECT flake_next_ids($tenth, '$layout')) AS ids \\gset x
 SELECT * FROM memory \\gset before_
-SELECT count(*) FROM (SELECT flake_next_ids($CALLS)) AS ids \\gset x
+SELECT count(*) FROM (SELECT flake_next_ids($CALLS, '$layout')) AS ids \\gset x
 SELECT peak - :before_peak, kept - :before_kept FROM memory;
 SQL
     )

@@ -1,8 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # The benchmark's server and its stopwatches.  Part of test/bench/run.
-#
-# Databases: "bench", where flake_next_id() runs on the built-in layout, "bench_wide" and
-# "bench_ordered", where the generator "default" has the layout of that name.
 
 # quietly COMMAND...: shows the command's output only if it fails.
 quietly()
@@ -18,7 +15,7 @@ require_space()
     local free
     free=$(df --output=avail -BG "$WORK" 2>/dev/null | tail -n 1 | tr -dc 0-9)
     [ -z "$free" ] || [ "$free" -ge "$GB_NEEDED" ] ||
-        die "/tmp has $free GB free, and this needs $GB_NEEDED" "--quick and --rows need less."
+        die "/tmp has $free GB free, and this needs $GB_NEEDED" "--quick needs less."
 }
 
 build_and_install()
@@ -63,38 +60,24 @@ start_server()
 
 server_control() { as_tester "$PG_BINDIR/pg_ctl" -D "$WORK/server/data" -l "$WORK/server/log" -w "$@"; }
 
-# sql DATABASE PSQL-OPTION...
+# sql PSQL-OPTION...
 sql()
 {
-    local database=$1
-    shift
-    as_tester "$PG_BINDIR/psql" -X -q -At -v ON_ERROR_STOP=1 -h "$WORK/server" -d "$database" "$@"
+    as_tester "$PG_BINDIR/psql" -X -q -At -v ON_ERROR_STOP=1 -h "$WORK/server" -d bench "$@"
 }
 
-# The functions and sequences that the sections call, in all three databases.
-create_databases()
+# The functions and sequences that the sections call.
+create_database()
 {
-    local d
-    for d in bench bench_wide bench_ordered; do
-        sql postgres -c "CREATE DATABASE $d" &&
-            sql $d -v module="$WORK/build/test/bench/module/flake_bench" \
-                -f "$WORK/build/test/bench/module/flake_bench.sql" &&
-            sql $d <<'SQL' || return 1
-CREATE EXTENSION flake;
-CREATE SEQUENCE s;
-CREATE SEQUENCE s1000 CACHE 1000;
-SELECT flake_create_generator('named', 'flake');
-SELECT flake_create_generator('wide', 'wide');
-SELECT flake_create_generator('ordered', 'ordered');
-SQL
-    done
-    for d in wide ordered; do
-        sql bench_$d -c "SELECT flake_create_generator('default', '$d')" || return 1
-    done
+    as_tester "$PG_BINDIR/createdb" -h "$WORK/server" bench &&
+        sql -v module="$WORK/build/test/bench/module/flake_bench" \
+            -f "$WORK/build/test/bench/module/flake_bench.sql" &&
+        sql -c "CREATE EXTENSION flake" -c "CREATE SEQUENCE s" -c "CREATE SEQUENCE s1000 CACHE 1000" ||
+        return 1
     HAVE_UUIDV7=''
-    [ -z "$(sql bench -c "SELECT to_regprocedure('uuidv7()')")" ] || HAVE_UUIDV7=1
+    [ -z "$(sql -c "SELECT to_regprocedure('uuidv7()')")" ] || HAVE_UUIDV7=1
     HAVE_PGSTATTUPLE=''
-    ! sql bench -c "CREATE EXTENSION pgstattuple" || HAVE_PGSTATTUPLE=1
+    ! sql -c "CREATE EXTENSION pgstattuple" || HAVE_PGSTATTUPLE=1
 }
 
 # ---------------------------------------------------------------------- measuring
@@ -133,27 +116,27 @@ record()
 
 calculate() { awk "BEGIN { printf \"%.${2:-2}f\", $1 }"; }
 
-# timed DATABASE BEFORE STATEMENT: the milliseconds that STATEMENT took in a new session,
-# after the statements BEFORE.
+# timed BEFORE STATEMENT: the milliseconds that STATEMENT took in a new session, after the
+# statements BEFORE.
 timed()
 {
-    sql "$1" 2>>"$WORK/log" <<SQL | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p'
-$2;
+    sql 2>>"$WORK/log" <<SQL | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p'
+$1;
 \\timing on
-$3;
+$2;
 SQL
 }
 
-# clients DATABASE CLIENTS SCRIPT-TEXT PGBENCH-OPTION...: transactions per second.
+# clients CLIENTS SCRIPT-TEXT PGBENCH-OPTION...: transactions per second.
 clients()
 {
-    local database=$1 clients=$2 threads
-    printf '%s\n' "$3" | as_tester tee "$WORK/server/script.sql" >/dev/null
-    shift 3
+    local clients=$1 threads
+    printf '%s\n' "$2" | as_tester tee "$WORK/server/script.sql" >/dev/null
+    shift 2
     threads=$(nproc)
     [ "$threads" -le "$clients" ] || threads=$clients
     as_tester "$PG_BINDIR/pgbench" -n -M prepared -c "$clients" -j "$threads" -h "$WORK/server" \
-        -f "$WORK/server/script.sql" "$@" "$database" >"$WORK/log" 2>&1 || return 1
+        -f "$WORK/server/script.sql" "$@" bench >"$WORK/log" 2>&1 || return 1
     ! grep -q 'aborted in command' "$WORK/log" || return 1
     sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$WORK/log"
 }

@@ -34,7 +34,7 @@ insert_rows() # NAME ROWS
 section_rows()
 {
     local file=$WORK/server/rows.copy
-    sql bench -c "COPY (SELECT g, 'a row of the benchmark' FROM generate_series(1, $COPY_ROWS) AS g)
+    sql -c "COPY (SELECT g, 'a row of the benchmark' FROM generate_series(1, $COPY_ROWS) AS g)
                   TO '$file'" || die "no file for COPY"
     COPY_FROM="COPY t (n, payload) FROM '$file'"
     # shellcheck disable=SC2046
@@ -44,18 +44,18 @@ section_rows()
         often each_round "2 single rows, 16 at once, rows/s" insert_single $(kinds)
         often each_round "2 the same, synchronous_commit off" insert_single_async $(kinds)
     }
-    sql bench -c "DROP TABLE t"
+    sql -c "DROP TABLE t"
     rm -f "$file"
 }
 
 # A checkpoint before, so that its WAL goes into files that are there.
-fresh_table() { sql bench -c "$(create_table "$1")" -c CHECKPOINT 2>>"$WORK/log"; }
+fresh_table() { sql -c "$(create_table "$1")" -c CHECKPOINT 2>>"$WORK/log"; }
 
 rows_per_second() # MEASURE KIND STATEMENT ROWS
 {
     local ms
     fresh_table "$2"
-    ms=$(timed bench "SELECT 1" "$3")
+    ms=$(timed "SELECT 1" "$3")
     record 2 "$1" "$2" 1 rows/s "$(calculate "$4 * 1000 / ${ms:-nan}" 0)"
 }
 
@@ -63,7 +63,7 @@ single_rows() # MEASURE KIND SYNCHRONOUS_COMMIT
 {
     local tps
     fresh_table "$2"
-    tps=$(PGOPTIONS="-c synchronous_commit=$3" clients bench 16 \
+    tps=$(PGOPTIONS="-c synchronous_commit=$3" clients 16 \
         "INSERT INTO t (n, payload) VALUES (:client_id, 'a row of the benchmark');" -T "$ROW_SECONDS")
     record 2 "$1" "$2" 16 rows/s "$(calculate "${tps:-nan}" 0)"
     record_density "$1" "$2"
@@ -74,7 +74,7 @@ record_density()
 {
     [ "$1" = insert_single_async ] && [ -n "$HAVE_PGSTATTUPLE" ] || return 0
     record 2 leaf_density_single "$2" 16 % \
-        "$(sql bench -c "SELECT avg_leaf_density FROM pgstatindex('t_pkey')")"
+        "$(sql -c "SELECT avg_leaf_density FROM pgstatindex('t_pkey')")"
 }
 
 insert_select() { rows_per_second insert_select "$1" "$(insert_rows t "$INSERT_ROWS")" "$INSERT_ROWS"; }
@@ -95,7 +95,7 @@ section_tables()
         PROGRESS='' LAST=''
         default_wal_size
         one_table bulk "$kind" load_bulk
-        sql bench -c "DROP TABLE t_$kind"
+        sql -c "DROP TABLE t_$kind"
         one_table sessions "$kind" load_sessions
         own_wal_size
         quietly choose_keys "$kind"
@@ -104,51 +104,51 @@ section_tables()
     each_round "3 newest 1 %, ms" range_scan "${kept[@]}"
     each_round "3 10000 lookups, ms" lookups "${kept[@]}"
     for kind in "${kept[@]}"; do
-        sql bench -c "DROP TABLE t_$kind, probe_$kind"
+        sql -c "DROP TABLE t_$kind, probe_$kind"
     done
 }
 
 default_wal_size()
 {
-    quietly sql bench -c "ALTER SYSTEM SET max_wal_size = '1GB'" \
+    quietly sql -c "ALTER SYSTEM SET max_wal_size = '1GB'" \
         -c "ALTER SYSTEM SET min_wal_size = '80MB'" -c "SELECT pg_reload_conf()" -c "SELECT pg_sleep(0.2)"
 }
 
 own_wal_size()
 {
-    quietly sql bench -c "ALTER SYSTEM RESET max_wal_size" \
+    quietly sql -c "ALTER SYSTEM RESET max_wal_size" \
         -c "ALTER SYSTEM RESET min_wal_size" -c "SELECT pg_reload_conf()" -c "SELECT pg_sleep(0.2)"
 }
 
-load_bulk() { sql bench -c "$(insert_rows "t_$1" "$TABLE_ROWS")"; }
+load_bulk() { sql -c "$(insert_rows "t_$1" "$TABLE_ROWS")"; }
 
 # Each transaction inserts a hundred rows.
 load_sessions()
 {
-    clients bench 16 "$(insert_rows "t_$1" 100);" -t $((TABLE_ROWS / 1600))
+    clients 16 "$(insert_rows "t_$1" 100);" -t $((TABLE_ROWS / 1600))
 }
 
 one_table() # LOAD KIND COMMAND
 {
     local load=$1 kind=$2 rows wal index density
-    quietly sql bench -c "$(create_table "$kind" "t_$kind")" -c CHECKPOINT
-    wal=$(sql bench -c "SELECT pg_current_wal_insert_lsn()")
+    quietly sql -c "$(create_table "$kind" "t_$kind")" -c CHECKPOINT
+    wal=$(sql -c "SELECT pg_current_wal_insert_lsn()")
     quietly "$3" "$kind"
-    wal=$(sql bench -c "SELECT pg_current_wal_insert_lsn() - '$wal'")
-    read -r rows index < <(sql bench -F ' ' -c "
+    wal=$(sql -c "SELECT pg_current_wal_insert_lsn() - '$wal'")
+    read -r rows index < <(sql -F ' ' -c "
         SELECT (SELECT count(*) FROM t_$kind), pg_relation_size('t_${kind}_pkey')")
     record 3 wal_per_row "$kind" "$load" bytes "$(calculate "$wal / $rows")"
     record 3 index_per_row "$kind" "$load" bytes "$(calculate "$index / $rows")"
     record 3 index_size "$kind" "$load" bytes "$index"
     [ -n "$HAVE_PGSTATTUPLE" ] || return 0
-    density=$(sql bench -c "SELECT avg_leaf_density FROM pgstatindex('t_${kind}_pkey')")
+    density=$(sql -c "SELECT avg_leaf_density FROM pgstatindex('t_${kind}_pkey')")
     record 3 leaf_density "$kind" "$load" % "$density"
 }
 
 # What is looked up later.  A random UUID has no newest rows; it gets its highest keys.
 choose_keys()
 {
-    sql bench <<SQL
+    sql <<SQL
 ANALYZE t_$1;
 SET client_min_messages = warning;
 DROP TABLE IF EXISTS probe_$1;
@@ -166,15 +166,15 @@ SQL
 range_scan()
 {
     local key query
-    key=$(sql bench -c "SELECT key FROM newest WHERE kind = '$1'")
+    key=$(sql -c "SELECT key FROM newest WHERE kind = '$1'")
     query="SELECT count(payload), sum(n) FROM t_$1 WHERE id > '$key'"
-    record 3 range_scan "$1" 1 ms "$(timed bench "$query" "$query")"
+    record 3 range_scan "$1" 1 ms "$(timed "$query" "$query")"
 }
 
 lookups()
 {
     local query="SELECT count(payload), sum(n) FROM probe_$1 JOIN t_$1 USING (id)"
-    record 3 lookups "$1" 1 ms "$(timed bench "
+    record 3 lookups "$1" 1 ms "$(timed "
         SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_memoize = off; $query" "$query")"
 }
 
@@ -183,11 +183,11 @@ lookups()
 # The commit timestamps of all rows, in the order of their keys.
 section_order()
 {
-    quietly sql bench -c "ALTER SYSTEM SET track_commit_timestamp = on"
+    quietly sql -c "ALTER SYSTEM SET track_commit_timestamp = on"
     quietly server_control restart
     each_round "4 against the order of commits" one_order flake flake_ordered bigserial identity_1000 \
         ${HAVE_UUIDV7:+uuidv7}
-    quietly sql bench -c "ALTER SYSTEM RESET track_commit_timestamp"
+    quietly sql -c "ALTER SYSTEM RESET track_commit_timestamp"
     quietly server_control restart
 }
 
@@ -195,9 +195,9 @@ one_order()
 {
     local rows share p99 max
     fresh_table "$1"
-    clients bench 16 "INSERT INTO t (n, payload) VALUES (:client_id, 'a row of the benchmark');" \
+    clients 16 "INSERT INTO t (n, payload) VALUES (:client_id, 'a row of the benchmark');" \
         -T "$ORDER_SECONDS" >/dev/null
-    read -r rows share p99 max < <(sql bench -F ' ' 2>>"$WORK/log" <<'SQL'
+    read -r rows share p99 max < <(sql -F ' ' 2>>"$WORK/log" <<'SQL'
 SELECT count(*),
        round(100.0 * count(*) FILTER (WHERE c < previous) / count(*), 3),
        round((percentile_cont(0.99) WITHIN GROUP (ORDER BY behind) * 1000)::numeric, 3),

@@ -18,6 +18,8 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -107,26 +109,18 @@ quantile(const Histogram *h, double share)
 }
 
 /*
- * Calls a function of no argument or of one oid, and notes the time that each
- * call took.  The time of reading the clock is part of it, the histogram's
- * bookkeeping is not.
+ * Calls a function, and notes the time that each call took.  The time of reading
+ * the clock is part of it, the histogram's bookkeeping is not.
  */
 static void
-measure_calls(Histogram *h, Oid function, Oid argument, int64 calls)
+measure_calls(Histogram *h, FunctionCallInfo fcinfo, int64 calls)
 {
-	LOCAL_FCINFO(fcinfo, 1);
-	FmgrInfo	flinfo;
 	MemoryContext results;
 	MemoryContext caller;
 	int64		pause_after;
 
 	results = AllocSetContextCreate(CurrentMemoryContext, "flake_bench results",
 									ALLOCSET_DEFAULT_SIZES);
-	fmgr_info(function, &flinfo);
-	InitFunctionCallInfoData(*fcinfo, &flinfo, get_func_nargs(function),
-							 InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = ObjectIdGetDatum(argument);
-	fcinfo->args[0].isnull = false;
 
 	pause_after = Max(calls / PAUSES, 1);
 	caller = MemoryContextSwitchTo(results);
@@ -150,28 +144,70 @@ measure_calls(Histogram *h, Oid function, Oid argument, int64 calls)
 }
 
 /*
- * bench_latency(function regprocedure, argument oid, calls bigint,
+ * The constant that "text" is as an argument of a type.
+ */
+static Const *
+constant_of(Oid type, char *text)
+{
+	Oid			input;
+	Oid			param;
+	int16		length;
+	bool		by_value;
+	Datum		value;
+
+	getTypeInputInfo(type, &input, &param);
+	value = OidInputFunctionCall(input, text, param, -1);
+	get_typlenbyval(type, &length, &by_value);
+	return makeConst(type, -1, InvalidOid, length, value, false, by_value);
+}
+
+/*
+ * bench_latency(function regprocedure, argument text, calls bigint,
  *		OUT p50, OUT p99, OUT p999, OUT max, OUT mean: all bigint, in ns)
+ *
+ * The function has no argument, then "argument" is NULL, or one.  It is called
+ * as by a query in which its argument is a constant.
  */
 Datum
 bench_latency(PG_FUNCTION_ARGS)
 {
 	Oid			function = PG_GETARG_OID(0);
-	Oid			argument = PG_GETARG_OID(1);
 	int64		calls = PG_GETARG_INT64(2);
 	Histogram  *h = palloc0(sizeof(Histogram));
+	LOCAL_FCINFO(call, 1);
+	FmgrInfo	flinfo;
+	List	   *arguments = NIL;
+	Oid		   *types;
+	int			nargs;
+	Oid			result_type = get_func_signature(function, &types, &nargs);
 	TupleDesc	tupdesc;
 	Datum		values[5];
 	bool		nulls[5] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (get_func_nargs(function) > 1 || calls < 1)
+	if (nargs != (PG_ARGISNULL(1) ? 0 : 1) || calls < 1)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("the function must have at most one argument, and be called at least once"));
 
-	measure_calls(h, function, argument, calls);
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*call, &flinfo, nargs, InvalidOid, NULL, NULL);
+	if (nargs == 1)
+	{
+		Const	   *constant = constant_of(types[0],
+										   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+
+		call->args[0].value = constant->constvalue;
+		call->args[0].isnull = false;
+		arguments = list_make1(constant);
+	}
+	fmgr_info_set_expr((Node *) makeFuncExpr(function, result_type, arguments,
+											 InvalidOid, InvalidOid,
+											 COERCE_EXPLICIT_CALL),
+					   &flinfo);
+
+	measure_calls(h, call, calls);
 	values[0] = Int64GetDatum(quantile(h, 0.5));
 	values[1] = Int64GetDatum(quantile(h, 0.99));
 	values[2] = Int64GetDatum(quantile(h, 0.999));
