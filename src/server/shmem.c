@@ -44,6 +44,7 @@ typedef struct LayoutEntry
 	dsa_pointer slots;			/* list of SlotsEntry */
 	FlakeGeometry geometry;
 	Oid			database;		/* in which it was first used; built in: none */
+	bool		is_default;		/* it stood in a column's default then */
 	char		text[FLEXIBLE_ARRAY_MEMBER];
 } LayoutEntry;
 
@@ -269,7 +270,10 @@ is_built_in(const char *text)
 	return strchr(text, ':') == NULL;
 }
 
-/* Is there no room for one more layout, used in this database? */
+/*
+ * Is there no room for one more layout, used in this database?  Those of
+ * columns' defaults and others do not take each other's places.
+ */
 static bool
 too_many_layouts(bool is_default)
 {
@@ -281,7 +285,9 @@ too_many_layouts(bool is_default)
 		 place = entry->next)
 	{
 		entry = dsa_get_address(area, place);
-		in_server += OidIsValid(entry->database);
+		if (!OidIsValid(entry->database) || entry->is_default != is_default)
+			continue;
+		in_server++;
 		in_database += entry->database == MyDatabaseId;
 	}
 	if (is_default)
@@ -291,30 +297,34 @@ too_many_layouts(bool is_default)
 		in_database >= FLAKE_MAX_LAYOUTS_PER_DATABASE;
 }
 
-/* The entry of a layout; made if need be, NULL if that is too many. */
+/* The entry of a layout, NULL if there is none yet. */
 static LayoutEntry *
-layout_entry(const FlakeLayout *layout, const char *text, bool is_default)
+find_layout(const FlakeGeometry *geometry)
 {
-	FlakeGeometry geometry;
 	LayoutEntry *entry;
-	dsa_pointer place;
 
-	flake_layout_geometry(layout, &geometry);
-	for (place = control->layouts; DsaPointerIsValid(place); place = entry->next)
+	for (dsa_pointer place = control->layouts; DsaPointerIsValid(place);
+		 place = entry->next)
 	{
 		entry = dsa_get_address(area, place);
-		if (memcmp(&entry->geometry, &geometry, sizeof(geometry)) == 0)
+		if (memcmp(&entry->geometry, geometry, sizeof(*geometry)) == 0)
 			return entry;
 	}
-	if (!is_built_in(text) && too_many_layouts(is_default))
-		return NULL;
+	return NULL;
+}
 
-	place = flake_shmem_allocate(offsetof(LayoutEntry, text) + strlen(text) + 1);
-	entry = dsa_get_address(area, place);
+static LayoutEntry *
+make_layout(const FlakeGeometry *geometry, const char *text, bool is_default)
+{
+	dsa_pointer place = flake_shmem_allocate(offsetof(LayoutEntry, text) +
+											 strlen(text) + 1);
+	LayoutEntry *entry = dsa_get_address(area, place);
+
 	entry->next = control->layouts;
 	entry->slots = InvalidDsaPointer;
-	entry->geometry = geometry;
+	entry->geometry = *geometry;
 	entry->database = is_built_in(text) ? InvalidOid : MyDatabaseId;
+	entry->is_default = is_default;
 	strcpy(entry->text, text);
 	control->layouts = place;
 	return entry;
@@ -322,13 +332,13 @@ layout_entry(const FlakeLayout *layout, const char *text, bool is_default)
 
 /* Its slots under a node id; made if need be. */
 static FlakeSlots *
-slots_of(LayoutEntry *layout_entry, const FlakeLayout *layout, int64 node)
+slots_of(LayoutEntry *of, const FlakeLayout *layout, int64 node)
 {
 	SlotsEntry *entry;
 	dsa_pointer place;
 
 	node = flake_slots_node(layout, node);
-	for (place = layout_entry->slots; DsaPointerIsValid(place); place = entry->next)
+	for (place = of->slots; DsaPointerIsValid(place); place = entry->next)
 	{
 		entry = dsa_get_address(area, place);
 		if (entry->slots.node == node)
@@ -340,20 +350,29 @@ slots_of(LayoutEntry *layout_entry, const FlakeLayout *layout, int64 node)
 	place = TYPEALIGN(FLAKE_CACHE_LINE, place);
 	entry = dsa_get_address(area, place);
 	flake_slots_init(&entry->slots, layout, node);
-	entry->next = layout_entry->slots;
-	layout_entry->slots = place;
+	entry->next = of->slots;
+	of->slots = place;
 	return &entry->slots;
 }
 
+/*
+ * The slots of a layout and node id.  NULL if the layout is not in use and may
+ * not come into use.
+ */
 static FlakeSlots *
 find_slots(const FlakeLayout *layout, const char *text, int64 node,
-		   bool is_default)
+		   bool may_make, bool is_default)
 {
+	FlakeGeometry geometry;
 	LayoutEntry *entry;
 	FlakeSlots *slots;
 
+	flake_layout_geometry(layout, &geometry);
 	LWLockAcquire(&control->lock, LW_EXCLUSIVE);
-	entry = layout_entry(layout, text, is_default);
+	entry = find_layout(&geometry);
+	if (entry == NULL && may_make &&
+		(is_built_in(text) || !too_many_layouts(is_default)))
+		entry = make_layout(&geometry, text, is_default);
 	slots = entry == NULL ? NULL : slots_of(entry, layout, node);
 	LWLockRelease(&control->lock);
 	return slots;
@@ -370,14 +389,14 @@ flake_shmem_slots(const FlakeLayout *layout, const char *text, int64 node)
 	FlakeSlots *slots;
 
 	(void) flake_shmem_area();
-	slots = find_slots(layout, text, node, false);
-	if (slots == NULL && flake_layout_is_default(text))
-		slots = find_slots(layout, text, node, true);
+	slots = find_slots(layout, text, node, is_built_in(text), false);
+	if (slots == NULL)
+		slots = find_slots(layout, text, node, true, flake_layout_is_default(text));
 	if (slots == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("too many layouts make ids in this server"),
-				errdetail("Besides the built-in layouts, at most %d can make ids in a server since it started, %d of them first used in one database; if they stand in columns' defaults, %d and %d.",
+				errdetail("Besides the built-in layouts, at most %d can make ids in a server since it started, %d of them first used in one database; of those in columns' defaults, %d and %d.",
 						  FLAKE_MAX_LAYOUTS, FLAKE_MAX_LAYOUTS_PER_DATABASE,
 						  FLAKE_MAX_DEFAULTS, FLAKE_MAX_DEFAULTS_PER_DATABASE),
 				errhint("Use the same layout for several tables, or make it a column's default; a restart of the server forgets the layouts that are no longer used."));
