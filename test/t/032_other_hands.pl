@@ -193,6 +193,8 @@ crash('all sequences raised');
 
 # --- too far: refused while it stands, in this database only, and nothing is left of it
 
+wait_until('the clock catches up', sub { all_in_time(10_000) });
+
 # All sessions are refused, by an error that names the mark; reports speak.
 sub all_refused
 {
