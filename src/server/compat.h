@@ -12,6 +12,7 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
@@ -66,6 +67,22 @@
 #else
 #define FLAKE_ALLOW_IN_PARALLEL	0
 #endif
+
+/*
+ * Calls a walker for the children of a node of an expression.  Before 16 the
+ * walker's type has no arguments, which compilers of C23 take at its word.
+ */
+static inline bool
+flake_walk_expression(Node *node, bool (*walker) (Node *node, void *context),
+					  void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	return expression_tree_walker(node, walker, context);
+#else
+	return expression_tree_walker(node, (bool (*) ()) (void (*) (void)) walker,
+								  context);
+#endif
+}
 
 /* A setting as the server keeps it; NULL if there is none of that name. */
 static inline struct config_generic *

@@ -12,12 +12,12 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "server/compat.h"
 #include "server/defaults.h"
 
 /* A search for a layout in an expression. */
@@ -40,7 +40,7 @@ find_layout(Node *node, void *context)
 		search->found = (Const *) node;
 		return true;
 	}
-	return expression_tree_walker(node, find_layout, context);
+	return flake_walk_expression(node, find_layout, context);
 }
 
 /* The first layout that stands in an expression as a constant, else NULL. */
