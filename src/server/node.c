@@ -265,8 +265,8 @@ static const FlakeError *
 from_network(FlakeNode *node)
 {
 	char	   *text;
-	uint32		network;
-	uint32		host_mask;
+	uint32		network = 0;
+	uint32		host_mask = 0;
 	uint32		address;
 	int64		offset;
 	List	   *addresses = NIL;
