@@ -193,7 +193,6 @@ static void
 prepare(SessionEntry *entry, const char *function)
 {
 	flake_backend_refuse(function);
-	flake_check_settings();
 	/* a statement that locks no relation would not notice changes by itself */
 	AcceptInvalidationMessages();
 	if (entry->node_version != flake_node_version)

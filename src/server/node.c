@@ -444,7 +444,7 @@ flake_node_for_issuing(const FlakeLayout *layout)
 		flake_raise(error);
 
 	if (node.source == FLAKE_NODE_SYSTEM &&
-		flake_shmem_warn_once(FLAKE_WARN_NODE_DERIVED))
+		flake_shmem_first_derived_node())
 		ereport(LOG_SERVER_ONLY,
 				errmsg("\"flake.node_id\" is not set, using node id %lld, a hash of the system identifier",
 					   (long long) node_id),

@@ -81,7 +81,7 @@ init_control(void *memory)
 	LWLockInitialize(&new->lock, new->tranche);
 	new->layouts = InvalidDsaPointer;
 	new->marks = InvalidDsaPointer;
-	pg_atomic_init_u32(&new->warned, 0);
+	pg_atomic_init_flag(&new->node_derived);
 	pg_atomic_init_u64(&new->clock_offset, 0);
 	pg_atomic_init_u64(&new->clock_steps, 0);
 	pg_atomic_init_u64(&new->node_setting, 0);
@@ -186,11 +186,6 @@ flake_shmem(void)
 								 init_control);
 	pop_hint(&context);
 
-	if (control == NULL)
-		ereport(ERROR,
-				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("shared memory of extension \"flake\" is not available"),
-				errhint("Add \"flake\" to \"shared_preload_libraries\" and restart the server."));
 	flake_name_tranche(control->tranche, FLAKE_SHMEM_NAME);
 	return control;
 }
@@ -432,8 +427,7 @@ flake_shmem_all_slots(void)
 
 /* True for the first caller since the server started. */
 bool
-flake_shmem_warn_once(FlakeWarning warning)
+flake_shmem_first_derived_node(void)
 {
-	return (pg_atomic_fetch_or_u32(&flake_shmem()->warned, warning) &
-			warning) == 0;
+	return pg_atomic_test_set_flag(&flake_shmem()->node_derived);
 }

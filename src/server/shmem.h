@@ -25,12 +25,6 @@
 #define FLAKE_MAX_DEFAULTS				1024
 #define FLAKE_MAX_DEFAULTS_PER_DATABASE	128
 
-/* Lines for the log that are written once per server start. */
-typedef enum FlakeWarning
-{
-	FLAKE_WARN_NODE_DERIVED = 1 << 0,
-} FlakeWarning;
-
 /*
  * The control block.  Small, because before PostgreSQL 17 it may have to
  * come from the reserve that all late comers share.
@@ -48,8 +42,8 @@ typedef struct FlakeControl
 	dsa_pointer layouts;		/* list of layouts, see shmem.c */
 	dsa_pointer marks;			/* list of marks, see durable.c */
 
-	/* FlakeWarning bits already given */
-	pg_atomic_uint32 warned;
+	/* the log says that the node id is derived */
+	pg_atomic_flag node_derived;
 
 	/* for the log and reports, see log.c */
 	pg_atomic_uint64 clock_offset;	/* int64: wall clock less boot-time clock */
@@ -79,6 +73,6 @@ extern dsa_pointer flake_shmem_allocate(Size size);
 extern FlakeSlots *flake_shmem_slots(const FlakeLayout *layout,
 									 const char *text, int64 node);
 extern List *flake_shmem_all_slots(void);
-extern bool flake_shmem_warn_once(FlakeWarning warning);
+extern bool flake_shmem_first_derived_node(void);
 
 #endif							/* FLAKE_SHMEM_H */
