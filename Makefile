@@ -73,6 +73,13 @@ endif
 
 include $(PGXS)
 
+# While the library is loaded, a function of ours that another of ours calls need
+# not be looked for in all libraries of the server.  From PostgreSQL 16 on the
+# compiler sees to that, by hiding the names.
+ifneq (,$(filter linux %bsd,$(PORTNAME)))
+SHLIB_LINK += -Wl,-Bsymbolic
+endif
+
 # After PGXS, which empties it: the tests' own modules.
 PROVE_FLAGS += -I $(srcdir)/test/t
 
