@@ -57,22 +57,24 @@
 
 typedef enum CounterState
 {
-	COUNTER_UNKNOWN,			/* not looked at yet */
-	COUNTER_OFF,				/* not to be used, and why: see reason */
 	COUNTER_BEGIN,				/* waiting for a first pair */
 	COUNTER_MEASURING,			/* no two rates that agree yet */
 	COUNTER_TRUSTED,
+	COUNTER_OFF,				/* not to be used, and why: see reason */
 } CounterState;
 
 /* One per process: the processor's counter is the same for all sessions. */
-static CounterState state = COUNTER_UNKNOWN;
-static const char *reason = "counter not used yet";
+static CounterState state = COUNTER_BEGIN;
+static const char *reason = NULL;
 static uint64 pair_count;		/* the pair that the next is measured from */
 static uint64 pair_gap;			/* counts that passed while it was read */
 static int64 pair_ns;
 static double rate;				/* counts per nanosecond; 0: none yet */
 
-/* Does the processor say that its counter never changes its rate? */
+/*
+ * Does the processor say that its counter never changes its rate?  In a virtual
+ * machine it takes tens of microseconds to answer.
+ */
 static bool
 counter_is_invariant(void)
 {
@@ -118,6 +120,12 @@ learn(uint64 count, uint64 gap, int64 ns)
 		}
 		if (passed_ns < MEASURE_NS)
 			return;
+		/* not before, so that a session's first id does not wait for it */
+		if (rate == 0 && !counter_is_invariant())
+		{
+			turn_off("processor has no counter of a constant rate");
+			return;
+		}
 		measured = (double) counted / (double) passed_ns;
 		if (measured < LOWEST_RATE || measured > HIGHEST_RATE)
 		{
@@ -158,15 +166,6 @@ flake_counter_sample(void)
 	if (state == COUNTER_OFF)
 		return sample;
 
-	if (state == COUNTER_UNKNOWN)
-	{
-		if (!counter_is_invariant())
-		{
-			turn_off("processor has no counter of a constant rate");
-			return sample;
-		}
-		state = COUNTER_BEGIN;
-	}
 	ns = flake_monotonic_ns();
 	learn(sample.count, flake_counter() - sample.count, ns);
 	return sample;
@@ -194,7 +193,6 @@ flake_counter_state(void)
 {
 	switch (state)
 	{
-		case COUNTER_UNKNOWN:
 		case COUNTER_OFF:
 			return reason;
 		case COUNTER_BEGIN:

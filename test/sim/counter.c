@@ -59,8 +59,7 @@ void
 counter_begin(Backend *backend)
 {
 	memset(&backend->counter, 0, sizeof(backend->counter));
-	backend->counter.state = searching ? COUNTER_OFF : COUNTER_UNKNOWN;
-	backend->counter.reason = "counter not used yet";
+	backend->counter.state = searching ? COUNTER_OFF : COUNTER_BEGIN;
 	backend->known_us = PG_INT64_MIN / 2;
 	backend->read_us = PG_INT64_MIN / 2;
 	backend->read_mono_us = 0;
