@@ -2,9 +2,9 @@
  * encoding.c
  *		Ids as texts: encoding and decoding.
  *
- * One loop for all encodings, driven by a table.  Decoding checks the
- * characters first, then the length, then the value, so that the error is
- * about what a reader of the text sees first.
+ * A table drives both.  Decoding checks the characters first, then the length,
+ * then the value, so that the error is about what a reader of the text sees
+ * first.
  */
 #include "core/encoding.h"
 
@@ -59,6 +59,26 @@ flake_encoding_width(FlakeEncoding encoding)
 }
 
 /*
+ * Writes at least "width" digits, and returns how many.  Inline, so that "base"
+ * is a constant: to divide by a variable takes several times as long.
+ */
+static inline int
+write_digits(uint64 id, const char *digits, unsigned int base, int width,
+			 char buf[FLAKE_ENCODED_MAX])
+{
+	char	   *end = buf + FLAKE_ENCODED_MAX;
+	char	   *at = end;
+
+	do
+	{
+		*--at = digits[id % base];
+		id /= base;
+	} while (id > 0 || end - at < width);
+	memmove(buf, at, end - at);
+	return (int) (end - at);
+}
+
+/*
  * flake_encode_id writes an id, which must not be negative, and returns the
  * number of characters.  They are ASCII; no zero byte follows.
  */
@@ -66,18 +86,20 @@ int
 flake_encode_id(int64 id, FlakeEncoding encoding, char buf[FLAKE_ENCODED_MAX])
 {
 	const Encoding *e = &encodings[encoding];
-	int			width = e->width;
 
-	if (width == 0)
-		for (int64 rest = id; rest > 0 || width == 0; rest /= 10)
-			width++;
-
-	for (int i = width - 1; i >= 0; i--)
+	switch (e->base)
 	{
-		buf[i] = e->digits[id % e->base];
-		id /= e->base;
+		case 16:
+			return write_digits(id, e->digits, 16, e->width, buf);
+		case 32:
+			return write_digits(id, e->digits, 32, e->width, buf);
+		case 58:
+			return write_digits(id, e->digits, 58, e->width, buf);
+		case 62:
+			return write_digits(id, e->digits, 62, e->width, buf);
+		default:
+			return write_digits(id, e->digits, 10, e->width, buf);
 	}
-	return width;
 }
 
 /* The value of a digit, or -1. */

@@ -194,7 +194,9 @@ flake_prefixed(PG_FUNCTION_ARGS)
 	const FlakeLayout *layout = kept_session(fcinfo, 3, function)->layout;
 	int64		tick;
 
-	if (flake_layout_tick_at(layout, flake_clock_us(), &tick) == FLAKE_IN_RANGE)
+	/* the clock need not be read for a position that every text has */
+	if ((position < 0 || position > Max(flake_encoding_width(encoding), 1)) &&
+		flake_layout_tick_at(layout, flake_clock_us(), &tick) == FLAKE_IN_RANGE)
 		flake_check_position(flake_layout_min_id(layout, tick), position, encoding);
 	PG_RETURN_TEXT_P(flake_format_id(next_id(fcinfo, 3, function), prefix,
 									 position, encoding));
