@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# Functions alone: the cost of a call (section 1), its latency (5), and what flake's other
-# functions cost (6).  Part of test/bench/run.
+# Functions alone: the cost of a call (section 1), its latency and that of a connection's first
+# statement (5), and what flake's other functions cost (6).  Part of test/bench/run.
 
 # ------------------------------------------------------------------ the contenders
 
@@ -14,6 +14,7 @@ call_of()
         flake_wide) echo "flake_next_id('wide')" ;;
         flake_ordered) echo "flake_next_id('ordered')" ;;
         prefixed) echo "flake_prefixed('ORD_')" ;;
+        concatenated) echo "'ORD_' || flake_next_id()" ;;
         nextval) echo "nextval('s')" ;;
         nextval_1000) echo "nextval('s1000')" ;;
         uuid) echo "gen_random_uuid()" ;;
@@ -74,6 +75,8 @@ section_latency()
 {
     # shellcheck disable=SC2046
     each_round "5 latency, ns" one_latency constant clock flake flake_wide flake_ordered $(others)
+    each_round "5 first statement of a connection, us" first_statement nothing nextval flake \
+        flake_preloaded
 }
 
 # How far the mark went tells that it was moved meanwhile.
@@ -102,12 +105,27 @@ SQL
     [[ $1 != flake* ]] || record 5 latency "$1" mark_moved ms "$mark"
 }
 
+# A connection for each statement; pgbench's log has how long each took without connecting.
+# Preloading takes a restart.
+first_statement()
+{
+    local select=1
+    [ "$1" = nothing ] || select=$(call_of "${1%_preloaded}")
+    [[ $1 != *_preloaded ]] || quietly restart_server -c shared_preload_libraries=flake
+    rm -f "$WORK"/server/first.*
+    clients 1 "SELECT $select;" -M simple -C -t "$CONNECTIONS" -l \
+        --log-prefix="$WORK/server/first" >/dev/null
+    record 5 first "$1" 1 us "$(cut -d ' ' -f 3 "$WORK"/server/first.* | sort -n |
+        awk '{ us[NR] = $1 } END { print us[int((NR + 1) / 2)] }')"
+    [[ $1 != *_preloaded ]] || quietly restart_server
+}
+
 # ------------------------------------------------------ 6: flake's other functions
 
 section_other_functions()
 {
     often often each_round "6 other functions, ns per id" other_function flake prefixed \
-        next_ids reserve_256 flake_wide next_ids_wide reserve_1024_wide
+        concatenated next_ids series reserve_256 flake_wide next_ids_wide reserve_1024_wide
     each_round "6 memory, kB" set_memory next_ids next_ids_wide
 }
 
@@ -117,7 +135,8 @@ other_function()
     [[ $1 != *_wide ]] || layout=wide
     case $1 in
         flake*) many_ids "$1" "SELECT count(flake_next_id('$layout')) FROM generate_series(1, $CALLS)" ;;
-        prefixed) many_ids "$1" "SELECT count($(call_of "$1")) FROM generate_series(1, $CALLS)" ;;
+        prefixed | concatenated) many_ids "$1" "SELECT count($(call_of "$1")) FROM generate_series(1, $CALLS)" ;;
+        series) many_ids "$1" "SELECT count(*) FROM (SELECT generate_series(1, $CALLS)) AS ids" ;;
         next_ids*) many_ids "$1" "SELECT count(*) FROM (SELECT flake_next_ids($CALLS, '$layout')) AS ids" ;;
         reserve_*)
             size=${1//[^0-9]/}

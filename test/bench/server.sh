@@ -60,6 +60,9 @@ start_server()
 
 server_control() { as_tester "$PG_BINDIR/pg_ctl" -D "$WORK/server/data" -l "$WORK/server/log" -w "$@"; }
 
+# restart_server SERVER-OPTION...
+restart_server() { server_control stop && server_control start -o "$*"; }
+
 # sql PSQL-OPTION...
 sql()
 {
