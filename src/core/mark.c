@@ -8,13 +8,14 @@
  *	(a) Before an id of a tick is taken, flake_mark_covers() has seen a
  *		published mark, about the session's own relation, not earlier than the
  *		tick's start, which is the id's time (refill.c).
- *	(b) A mark is published, in flake_mark_publish() only, after the page
- *		holds it or a later one and the WAL of that is flushed.  So at every
- *		moment a crash leaves a page that is not earlier than any published
- *		mark.  (If others set it back, only from when that is repaired, which
- *		the next session that wants a range sees to.  And a crash takes a
- *		relation whose transaction had not ended, with the ids that only this
- *		transaction could have made.)
+ *	(b) A mark is published, under the mark's lock, after the page holds it or
+ *		a later one and the WAL of that is flushed: by the session that has
+ *		flushed it, or after an early move by whoever finds that others have,
+ *		see below.  So at every moment a crash leaves a page that is not
+ *		earlier than any published mark.  (If others set it back, only from
+ *		when that is repaired, which the next session that wants a range sees
+ *		to.  And a crash takes a relation whose transaction had not ended, with
+ *		the ids that only this transaction could have made.)
  *	(c) After a start the page is read before the first id: it is the start
  *		mark, and ids begin after the whole tick that holds it.  It is not read
  *		during recovery: a session that was open on a standby reads it after
@@ -27,7 +28,9 @@
  *		peeks at the page before each range; page_ns and next_ns, which it
  *		compares with, change only after start_us did (flake_mark_prepare), so a
  *		session that finds the page to be ours knows the start mark that came
- *		from it.
+ *		from it.  What the page held before we wrote is not ours any more when
+ *		its lock is released (flake_mark_written): somebody may set it to that
+ *		again.
  *		A value further ahead of the clock than ids may be is not taken over:
  *		ids are refused while it stands on the page, and whoever set it can set
  *		it back.
@@ -38,6 +41,26 @@
  *		published relation is the session's own, its page is not earlier than
  *		any mark published before.  Writers publish relation before mark,
  *		readers read mark before relation.
+ *
+ * Early moves
+ *
+ * While ids are made, the mark is moved early by one session, which writes the
+ * page and leaves it to the WAL writer, or to anybody's commit, to flush that.
+ * Until then the new mark is pending: "pending" says how far the WAL must be
+ * flushed, page_ns what may be published then.  Both are set before the mark's
+ * lock is released, and the session can't be cancelled or end in between; a
+ * backend that is killed takes the shared memory along.  Pending is only what was
+ * written on a page that was as we left it, and so of the relation that the shared
+ * values are about; each further write ends that, before it touches the page
+ * (flake_mark_prepare).  So under the lock what is pending is what we wrote last,
+ * and the relation was neither taken over nor its page repaired meanwhile.  If
+ * others have changed the page, whoever looks next repairs it first.  Whether a
+ * crash comes before the flush, and leaves the old page, or after it, the
+ * published mark is not later than the page.  A server that was promoted has
+ * nothing pending, for a standby makes no ids.
+ *
+ * Behind a slow disk early moves flush themselves, to learn how slow it is; so
+ * does one session when the WAL writer is late.
  *
  * How far the mark is moved
  *
@@ -69,27 +92,52 @@ flake_mark_init(FlakeMark *mark)
 	pg_atomic_init_u64(&mark->start_us, (uint64) FLAKE_NO_TIME);
 	pg_atomic_init_u64(&mark->page_ns, (uint64) FLAKE_NO_TIME);
 	pg_atomic_init_u64(&mark->next_ns, (uint64) FLAKE_NO_TIME);
+	pg_atomic_init_u64(&mark->pending, 0);
 	pg_atomic_init_u64(&mark->ahead_us, 0);
 	pg_atomic_init_u64(&mark->write_us, 0);
-	pg_atomic_init_u32(&mark->moving, 0);
+}
+
+/* Is a flush so slow that the clock might pass the mark meanwhile? */
+static bool
+is_slow(FlakeMark *mark)
+{
+	return flake_time_read(&mark->write_us) > FLAKE_MARK_EARLY_US / 2;
 }
 
 /* Where the mark would be moved to now. */
 static int64
 target(FlakeMark *mark, const FlakeMarkNeed *need)
 {
-	int64		write_us = flake_time_read(&mark->write_us);
 	int64		limit = need->wall_us + need->lead_us + FLAKE_LEAD_GRACE_US -
 		2 * need->tick_us;
 	int64		us;
 
 	us = Max(need->wall_us + FLAKE_MARK_AHEAD_US,
 			 need->until_us + flake_time_read(&mark->ahead_us));
-	if (write_us > FLAKE_MARK_EARLY_US / 2)
-		us += 2 * write_us;
+	if (is_slow(mark))
+		us += 2 * flake_time_read(&mark->write_us);
 	if (!need->overtaken)
 		us = Max(Min(us, limit), need->until_us);
 	return Min(us, FLAKE_MARK_MAX_US);
+}
+
+/*
+ * Is it time to move the mark early?  Not while that is pending, but when it has
+ * been so for too long.
+ */
+static bool
+is_time(FlakeMark *mark, int64 mark_us, const FlakeMarkNeed *need)
+{
+	int64		left_us = mark_us - need->until_us;
+	uint64		pending;
+
+	if (likely(left_us >= FLAKE_MARK_EARLY_US))
+		return false;
+	pending = pg_atomic_read_u64(&mark->pending);
+	if (pending != 0 &&
+		(pending == FLAKE_MARK_MOVING || left_us >= FLAKE_MARK_LATE_US))
+		return false;
+	return target(mark, need) - mark_us >= FLAKE_MARK_EARLY_US;
 }
 
 /*
@@ -108,11 +156,7 @@ flake_mark_covers(FlakeMark *mark, uint64 relation, const FlakeMarkNeed *need)
 		return FLAKE_OTHER_MARK;
 	if (unlikely(mark_us < need->until_us))
 		return FLAKE_NOT_COVERED;
-	if (unlikely(mark_us - need->until_us < FLAKE_MARK_EARLY_US) &&
-		pg_atomic_read_u32(&mark->moving) == 0 &&
-		target(mark, need) - mark_us >= FLAKE_MARK_EARLY_US)
-		return FLAKE_COVERED_BARELY;
-	return FLAKE_COVERED;
+	return is_time(mark, mark_us, need) ? FLAKE_COVERED_BARELY : FLAKE_COVERED;
 }
 
 /* The bit that the mark is moved beyond the time asked for next. */
@@ -149,6 +193,7 @@ flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
 		(found->page_ns - 1) / FLAKE_NS_PER_US + 1;
 	plan.start_us = plan.as_we_left_it ? start_us : Max(start_us, plan.page_us);
 	plan.write_ns = found->page_ns;
+	plan.flush = true;
 	plan.mark_us = published;
 	plan.ahead_us = flake_time_read(&mark->ahead_us);
 
@@ -173,13 +218,14 @@ flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
 	{
 		if (found->early)
 		{
-			new_us = Max(new_us, target(mark, need));
-			if (published == FLAKE_NO_TIME ||
-				new_us - published < FLAKE_MARK_EARLY_US)
+			/* what others have changed is repaired by whoever looks next */
+			if (!plan.as_we_left_it || !is_time(mark, published, need))
 			{
 				plan.verdict = FLAKE_MARK_NOT_WORTH_IT;
 				return plan;
 			}
+			new_us = Max(new_us, target(mark, need));
+			plan.flush = flake_mark_pending(mark) != 0 || is_slow(mark);
 		}
 		else if (new_us < need->until_us)
 		{
@@ -210,8 +256,7 @@ flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
 
 /*
  * Before the page is written, and before its lock is released: the start mark,
- * then what the page is going to hold.  See (e).  What others have changed stays
- * different until it is repaired, so that all sessions wait for that.
+ * then what the page is going to hold.  See (e).
  */
 void
 flake_mark_prepare(FlakeMark *mark, const FlakeMarkPlan *plan)
@@ -224,7 +269,21 @@ flake_mark_prepare(FlakeMark *mark, const FlakeMarkPlan *plan)
 	if (plan->verdict != FLAKE_MARK_WRITE || plan->as_we_left_it)
 		flake_time_write(&mark->next_ns, plan->write_ns);
 	if (plan->verdict == FLAKE_MARK_WRITE)
-		pg_atomic_write_u32(&mark->moving, 1);
+		pg_atomic_write_u64(&mark->pending, FLAKE_MARK_MOVING);
+}
+
+/*
+ * After the page was written, and before its lock is released: what it held
+ * before is not ours any more.  What others have changed stays different until
+ * it is repaired for good, so that all sessions wait for that.
+ */
+void
+flake_mark_written(FlakeMark *mark, const FlakeMarkPlan *plan, uint64 wal_end)
+{
+	if (plan->as_we_left_it)
+		flake_time_write(&mark->page_ns, plan->write_ns);
+	if (!plan->flush && wal_end != 0)
+		pg_atomic_write_u64(&mark->pending, wal_end);
 }
 
 /*
@@ -244,5 +303,14 @@ flake_mark_publish(FlakeMark *mark, const FlakeMarkPlan *plan)
 	flake_time_write(&mark->page_ns, plan->write_ns);
 	flake_time_write(&mark->next_ns, plan->write_ns);
 	flake_time_write(&mark->ahead_us, plan->ahead_us);
-	pg_atomic_write_u32(&mark->moving, 0);
+	pg_atomic_write_u64(&mark->pending, 0);
+}
+
+/* After what is pending was flushed: the mark.  See (b). */
+void
+flake_mark_publish_pending(FlakeMark *mark)
+{
+	flake_time_write(&mark->mark_us,
+					 flake_time_read(&mark->page_ns) / FLAKE_NS_PER_US);
+	pg_atomic_write_u64(&mark->pending, 0);
 }

@@ -26,6 +26,9 @@
 /* With less than this left, one session moves it early, if that gains as much. */
 #define FLAKE_MARK_EARLY_US		(FLAKE_MARK_AHEAD_US / 2)
 
+/* With less than this left, a session flushes what others should have. */
+#define FLAKE_MARK_LATE_US		(FLAKE_MARK_AHEAD_US / 10)
+
 /* A session waits this long for a clock that is behind by more than allowed. */
 #define FLAKE_LEAD_GRACE_US		FLAKE_US_PER_SECOND
 
@@ -52,15 +55,20 @@ typedef struct FlakeMark
 	pg_atomic_uint64 page_ns;
 	pg_atomic_uint64 next_ns;
 
+	/*
+	 * How far the WAL must be flushed before page_ns may be published; 0: it
+	 * has been; FLAKE_MARK_MOVING: somebody is going to
+	 */
+	pg_atomic_uint64 pending;
+
 	/* how far ahead of an id's time it is moved while ids are ahead of the clock */
 	pg_atomic_uint64 ahead_us;
 
-	/* how long the last write took */
+	/* how long the last write took, with its flush */
 	pg_atomic_uint64 write_us;
-
-	/* somebody is writing it: no early move */
-	pg_atomic_uint32 moving;
 } FlakeMark;
+
+#define FLAKE_MARK_MOVING		1
 
 /* What is known when somebody asks for ids of a tick. */
 typedef struct FlakeMarkNeed
@@ -94,7 +102,8 @@ typedef struct FlakeMarkFound
 typedef enum FlakeMarkVerdict
 {
 	FLAKE_MARK_KEEP,			/* nothing to write: publish */
-	FLAKE_MARK_WRITE,			/* prepare, write the page, flush, publish */
+	FLAKE_MARK_WRITE,			/* prepare, write the page, written; and if
+								 * "flush", flush and publish */
 	FLAKE_MARK_NOT_WORTH_IT,	/* an early move that would gain nothing */
 	FLAKE_MARK_TOO_FAR,			/* what others left on the page is refused */
 	FLAKE_MARK_CLOCK_JUMPED,	/* refused */
@@ -108,6 +117,7 @@ typedef struct FlakeMarkPlan
 	int64		page_us;		/* found there; FLAKE_NO_TIME: nothing */
 	int64		start_us;
 	int64		write_ns;		/* what is on the page from now on */
+	bool		flush;			/* else it is pending until others did */
 	int64		mark_us;		/* to be published */
 	int64		ahead_us;
 	bool		first;			/* the first look since the server started */
@@ -120,7 +130,10 @@ extern FlakeMarkPlan flake_mark_plan(FlakeMark *mark,
 									 const FlakeMarkFound *found,
 									 const FlakeMarkNeed *need);
 extern void flake_mark_prepare(FlakeMark *mark, const FlakeMarkPlan *plan);
+extern void flake_mark_written(FlakeMark *mark, const FlakeMarkPlan *plan,
+							   uint64 wal_end);
 extern void flake_mark_publish(FlakeMark *mark, const FlakeMarkPlan *plan);
+extern void flake_mark_publish_pending(FlakeMark *mark);
 
 /* A 64-bit atomic that holds a signed time. */
 static inline int64
@@ -133,6 +146,15 @@ static inline void
 flake_time_write(pg_atomic_uint64 *time, int64 us)
 {
 	pg_atomic_write_u64(time, (uint64) us);
+}
+
+/* Up to where the WAL must be flushed to publish what is pending; 0: nothing is. */
+static inline uint64
+flake_mark_pending(FlakeMark *mark)
+{
+	uint64		pending = pg_atomic_read_u64(&mark->pending);
+
+	return pending == FLAKE_MARK_MOVING ? 0 : pending;
 }
 
 /* Is that what we left on the page, or what one of us is writing there? */

@@ -169,8 +169,6 @@ lock_mark(bool wait)
 	static uint32 event = 0;
 	Relation	rel;
 
-	if (!wait && pg_atomic_read_u32(&my_entry->mark.moving) != 0)
-		return NULL;
 	rel = flake_mark_relation_open(wait);
 	if (rel == NULL)
 		return NULL;
@@ -213,10 +211,11 @@ lock_page(Relation rel)
 }
 
 /*
- * Writes the locked page as planned, unlocks it, and makes it durable.  What can
- * raise an error comes before the shared values are changed.
+ * Writes the locked page as planned and unlocks it.  True: it is durable.  Else
+ * the WAL writer is told to flush it.  What can raise an error comes before the
+ * shared values are changed.
  */
-static void
+static bool
 write_page(Relation rel, Buffer buffer, const FlakeMarkPlan *plan)
 {
 	int64		start_us = flake_monotonic_us();
@@ -231,13 +230,21 @@ write_page(Relation rel, Buffer buffer, const FlakeMarkPlan *plan)
 	sequence->is_called = true;
 	sequence->log_cnt = 0;
 	lsn = GenericXLogFinish(state);
+	flake_mark_written(&my_entry->mark, plan, lsn);
 	UnlockReleaseBuffer(buffer);
+	pg_atomic_fetch_add_u64(&my_entry->moves, 1);
 
 	/* no WAL: made in this transaction, with wal_level = minimal */
-	if (!XLogRecPtrIsInvalid(lsn))
-		XLogFlush(lsn);
+	if (XLogRecPtrIsInvalid(lsn))
+		return true;
+	if (!plan->flush)
+	{
+		XLogSetAsyncXactLSN(lsn);
+		return false;
+	}
+	XLogFlush(lsn);
 	flake_time_write(&my_entry->mark.write_us, flake_monotonic_us() - start_us);
-	pg_atomic_fetch_add_u64(&my_entry->moves, 1);
+	return true;
 }
 
 /*
@@ -285,6 +292,7 @@ flake_durable_move(const FlakeMarkNeed *asked, bool early)
 	Relation	rel;
 	Buffer		buffer;
 	int64		boot_us;
+	bool		durable = true;
 
 	rel = lock_mark(!early);
 	if (rel == NULL)
@@ -311,13 +319,14 @@ flake_durable_move(const FlakeMarkNeed *asked, bool early)
 	}
 
 	if (plan.verdict == FLAKE_MARK_WRITE)
-		write_page(rel, buffer, &plan);
+		durable = write_page(rel, buffer, &plan);
 	else
 	{
 		flake_mark_prepare(mark, &plan);
 		UnlockReleaseBuffer(buffer);
 	}
-	flake_mark_publish(mark, &plan);
+	if (durable)
+		flake_mark_publish(mark, &plan);
 	my_relation = plan.relation;
 	mark_relid = RelationGetRelid(rel);
 	if (plan.verdict == FLAKE_MARK_WRITE && need.until_us != FLAKE_NO_TIME)
@@ -335,15 +344,38 @@ flake_durable_move(const FlakeMarkNeed *asked, bool early)
 static bool
 page_changed(FlakeMark *mark)
 {
-	int64		page_ns;
+	volatile int64 *page_ns;
+	bool		changed = true;
 
 	if (!ReadRecentBuffer(mark_file, MAIN_FORKNUM, 0, mark_buffer))
 		return true;
-	page_ns = *(volatile int64 *)
-		&sequence_on(BufferGetPage(mark_buffer))->last_value;
+	page_ns = &sequence_on(BufferGetPage(mark_buffer))->last_value;
+	/* again if it was just being written */
+	for (int i = 0; changed && i < 2; i++)
+	{
+		int64		ns = *page_ns;
+
+		pg_read_barrier();
+		changed = !flake_mark_is_ours(mark, ns);
+	}
 	ReleaseBuffer(mark_buffer);
-	/* twice, for both are changed one after the other */
-	return !flake_mark_is_ours(mark, page_ns) && !flake_mark_is_ours(mark, page_ns);
+	return changed;
+}
+
+/* Publishes what is pending, if it was flushed, and nobody is at the mark. */
+static void
+publish_pending(FlakeMark *mark)
+{
+	uint64		wal_end = flake_mark_pending(mark);
+
+	if (likely(wal_end == 0) || XLogNeedsFlush(wal_end) ||
+		!LWLockConditionalAcquire(&my_entry->lock, LW_EXCLUSIVE))
+		return;
+	wal_end = flake_mark_pending(mark);
+	if (wal_end != 0 && !XLogNeedsFlush(wal_end))
+		flake_mark_publish_pending(mark);
+	LWLockRelease(&my_entry->lock);
+	ConditionVariableBroadcast(&my_entry->unlocked);
 }
 
 /*
@@ -361,6 +393,8 @@ flake_durable_look(const FlakeMarkNeed *need)
 		pg_atomic_read_u64(&mark->relation) != my_relation ||
 		page_changed(mark))
 		outcome = flake_durable_move(need, false);
+	else
+		publish_pending(mark);
 	/* the page before the start mark that came from it: see mark.c */
 	pg_read_barrier();
 	return outcome;

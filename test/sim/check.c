@@ -24,6 +24,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Ids that follow each other so quickly are made steadily. */
+#define WITHOUT_PAUSE_US	100000
+
 /* The run ends here; the first failure counts. */
 void
 fail(const char *fmt,...)
@@ -114,9 +117,22 @@ check_start(Backend *backend, int64 tick)
 			 backend->number, (long long) lead_us, (long long) bound_us);
 }
 
-/* Flushes in a second, with a clock that is right or was set back. */
+/*
+ * Somebody flushes in a call.  While ids are made steadily that is left to the WAL
+ * writer.
+ */
 void
-check_flush(void)
+check_flush(Backend *backend)
+{
+	if (world.config->steady &&
+		world.mono_us - world.last_id_us < WITHOUT_PAUSE_US &&
+		world.mono_us - world.steady_us > 2 * FLAKE_MARK_AHEAD_US)
+		fail("session %d flushed the mark in its call", backend->number);
+}
+
+/* Moves of the mark in a second, with a clock that is right or was set back. */
+void
+check_move(void)
 {
 	if (!world.config->flushes)
 		return;
@@ -467,6 +483,9 @@ check_id(Backend *backend, int64 id)
 		fail("session %d was given an id of another tick or node",
 			 backend->number);
 	check_unique(backend, id);
+	if (world.mono_us - world.last_id_us >= WITHOUT_PAUSE_US)
+		world.steady_us = world.mono_us;
+	world.last_id_us = world.mono_us;
 
 	if (id <= backend->last_id && !backend->order_anew)
 		fail("session %d was given an id that is not above its last one: %lld.%lld.%lld after %lld.%lld.%lld",

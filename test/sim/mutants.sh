@@ -123,10 +123,22 @@ mutants()
         's/us = Max(Min(us, limit), need->until_us);/us = Max(us, need->until_us);/'
     mutant 'a request that was overtaken asks for no more' refill.c 'random: slow disk' \
         's/need->overtaken = refill->moves_asked++ >= 2;/need->overtaken = false;/'
+    mutant 'what was on the page before stays ours' mark.c 'search: early moves, others' \
+        '/^flake_mark_written(/,/^}/ s/if (plan->as_we_left_it)/if (false)/; /^flake_mark_publish_pending(/,/^}/ { s/^{/&\n\tflake_time_write(\&mark->page_ns, flake_time_read(\&mark->next_ns));/ }'
+    mutant 'the mark is not moved early' mark.c 'random: flushes, ids' \
+        's/if (likely(left_us >= FLAKE_MARK_EARLY_US))/if (true)/'
 
     # --- what the server does around it
     mutant 'the mark is not flushed' world.c 'search: crash' \
         's/^\tflush(database->in_flight);//'
     mutant 'the mark is published before it is flushed' world.c 'search: crash' \
         's/^\tsleep_us(world.flush_us);/\tflake_mark_publish(\&database->mark, plan);\n&/'
+    mutant 'what is pending counts as flushed' world.c 'search: early moves, crash' \
+        's/ && pending <= wal_end(world.nflushed)//'
+    mutant 'an early move counts as flushed' world.c 'search: early moves, crash' \
+        '/if (!plan->flush)/ { n; s/false/true/ }'
+    mutant 'what is pending is published while another moves the mark' world.c 'random: slow disk' \
+        '/^publish_pending(/,/^}/ s/if (database->locked_by >= 0)/if (false)/'
+    mutant 'what is pending is never published' world.c 'random: flushes, ids' \
+        's/^\t\tpublish_pending(backend);//'
 }

@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* wal_writer_delay, where the WAL writer works as it should. */
+#define WRITER_DELAY_US	200000
+
 enum
 {
 	ANYONE,						/* each turn another */
@@ -51,7 +54,7 @@ make_layout(const Config *config)
 	if (config->prompt)
 		layout->tick_us = Max(layout->tick_us, 1000);
 	if (config->starts || config->flushes)
-		layout->tick_us = one_in(2) ? 10000 : 100000;
+		layout->tick_us = one_in(2) || config->steady ? 10000 : 100000;
 	layout->epoch_us = one_in(2) ? INT64CONST(1735689600000000) :
 		choose(1000000) - 500000;
 	layout->slot_bits = config->no_slots ? 0 : choose(4);
@@ -314,7 +317,7 @@ others(const Config *config)
 	int64		now = wall_us();
 	int64		ns;
 
-	switch (choose(9))
+	switch (choose(10))
 	{
 		case 0:
 			ns = old_ns + choose(2000000);
@@ -341,6 +344,10 @@ others(const Config *config)
 			break;
 		case 7:
 			ns = old_ns - choose(2000);
+			break;
+		case 8:					/* what it was not long ago */
+			ns = page_at(number, world.nrecords -
+						 choose(Min(world.nrecords - MAX_DATABASES, 4)))->ns;
 			break;
 		default:
 			ns = choose(2);
@@ -396,6 +403,12 @@ something_happens(const Config *config)
 		others(config);
 	if (happens(config->slow_rate))
 		slow_disk();
+	if (happens(config->writer_rate) ||
+		(config->steady && world.mono_us - world.writer_us >= WRITER_DELAY_US))
+	{
+		world.writer_us = world.mono_us;
+		flush_all();
+	}
 	if (happens(config->kill_rate) && may_be_killed(backend))
 	{
 		trace("session %d is gone, another begins", backend->number);

@@ -98,6 +98,15 @@ static const Small smalls[] =
 	{.name = "relations are exchanged, crash",
 		.sessions = 2, .requests = 3, .lead = 2, .back = 1,
 		.budget = {.crashes = 1, .exchanges = 2, .switches = 1}},
+	{.name = "early moves, crash",
+		.sessions = 2, .requests = 2, .lead = 2,
+		.budget = {.ticks = 2, .crashes = 1, .flushes = 1, .switches = 1}},
+	{.name = "early moves, others set the mark, crash",
+		.sessions = 1, .requests = 4, .lead = 2,
+		.budget = {.ticks = 2, .crashes = 1, .others = 1, .flushes = 1}},
+	{.name = "early moves, relations are exchanged, crash",
+		.sessions = 2, .requests = 2, .lead = 2,
+		.budget = {.ticks = 2, .crashes = 1, .exchanges = 1, .flushes = 1}},
 };
 
 #define TICK_US		FLAKE_US_PER_SECOND
@@ -363,6 +372,16 @@ alternatives_of_restart(int number, int *count)
 static int
 alternatives_of_others(int number, int *count)
 {
+	if (world.left.flushes > 0 && world.nflushed < world.nrecords)
+	{
+		(*count)++;
+		if (is_it(&number))
+		{
+			world.left.flushes--;
+			flush_all();
+			return -1;
+		}
+	}
 	if (world.left.nodes > 0)
 	{
 		(*count)++;

@@ -62,7 +62,8 @@ typedef struct Config
 	bool		crowd;			/* at least as many sessions as ids per tick */
 	bool		long_ranges;	/* many sequence bits */
 	bool		starts;			/* true time over many starts is measured */
-	bool		flushes;		/* flushes per second are measured */
+	bool		flushes;		/* moves of the mark per second are counted */
+	bool		steady;			/* nobody flushes in a call: is looked at */
 	int			step_rate;		/* the wall clock is set */
 	int			back_rate;		/* it is set back, within the allowed lead */
 	int			freeze_rate;	/* it stands still, or goes on */
@@ -76,6 +77,7 @@ typedef struct Config
 	int			exchange_rate;	/* a session exchanges the mark's relation */
 	int			slow_rate;		/* flushes take long, or do not any more */
 	int			fail_rate;		/* flushes fail */
+	int			writer_rate;	/* the WAL writer flushes, or somebody's commit */
 	int			counter_rate;	/* the cycle counter goes wrong */
 	int			wait_ticks;		/* no wait is longer; 0: not looked at */
 } Config;
@@ -212,6 +214,7 @@ typedef struct Budget
 	int8		nodes;			/* the node id changes */
 	int8		others;			/* others set the mark */
 	int8		exchanges;		/* of the mark's relation */
+	int8		flushes;		/* by the WAL writer, or somebody's commit */
 	int8		switches;		/* a session is interrupted */
 } Budget;
 
@@ -236,6 +239,9 @@ typedef struct World
 	int64		start_excess_us;	/* more than a start alone makes of lead */
 	int64		window_us;		/* mono; flushes are counted from there */
 	int			window_flushes;
+	int64		writer_us;		/* mono; the WAL writer flushed */
+	int64		last_id_us;		/* mono; an id was given out */
+	int64		steady_us;		/* mono; from then on without a pause */
 	int			run;			/* of the server: raised by a restart */
 
 	/* clocks; from here on it is what makes one state of a search */
@@ -304,6 +310,7 @@ extern FlakeMarkVerdict move_mark(Backend *backend, FlakeMarkNeed need,
 								  bool early);
 extern void hear_of_relation(Backend *backend);
 extern void set_mark(int database, int64 ns, bool flushed);
+extern void flush_all(void);
 extern void begin_exchange(Backend *backend, int64 ns);
 extern void end_exchange(Backend *backend, bool commit);
 extern void begin_server(void);
@@ -356,7 +363,8 @@ extern void check_mark_refused(Backend *backend, FlakeMarkVerdict verdict,
 							   const FlakeMarkFound *found,
 							   const FlakeMarkNeed *need);
 extern void check_id(Backend *backend, int64 id);
-extern void check_flush(void);
+extern void check_move(void);
+extern void check_flush(Backend *backend);
 extern void forget_ids(int database, int after_flushed, bool unsure_only);
 extern void settle_ids(int database);
 extern void saw_time(SlotSet *set, int64 us);

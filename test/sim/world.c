@@ -208,6 +208,33 @@ write_record(int database, Record record)
 }
 
 /*
+ * Where the WAL ends with its first so many records; a number that
+ * FLAKE_MARK_MOVING can't be taken for.
+ */
+static uint64
+wal_end(int nrecords)
+{
+	return FLAKE_MARK_MOVING + 1 + nrecords;
+}
+
+/* One of the first so many records is not kept any more. */
+static void
+forget_record(int number)
+{
+	for (int b = 0; b < world.nbackends; b++)
+		world.backends[b].page_seen -= world.backends[b].page_seen > number;
+	for (int d = 0; d < MAX_DATABASES; d++)
+	{
+		Database   *database = &world.databases[d];
+		uint64		pending = pg_atomic_read_u64(&database->mark.pending);
+
+		database->in_flight -= database->in_flight > number;
+		if (pending > wal_end(number))
+			pg_atomic_write_u64(&database->mark.pending, pending - 1);
+	}
+}
+
+/*
  * What was flushed cannot be lost.  Where no standby is ever asked how it was
  * before, that is forgotten, so that a search sees the same state again.
  */
@@ -230,13 +257,18 @@ flush(int nrecords)
 			world.wal[kept++] = world.wal[i];
 			continue;
 		}
-		for (int b = 0; b < world.nbackends; b++)
-			world.backends[b].page_seen -= world.backends[b].page_seen > kept;
-		for (int d = 0; d < MAX_DATABASES; d++)
-			world.databases[d].in_flight -= world.databases[d].in_flight > kept;
+		forget_record(kept);
 	}
 	world.nflushed -= world.nrecords - kept;
 	world.nrecords = kept;
+}
+
+/* The WAL writer does, or somebody's commit. */
+void
+flush_all(void)
+{
+	trace("all WAL is flushed");
+	flush(world.nrecords);
 }
 
 /* New databases, whose marks are unset. */
@@ -475,21 +507,33 @@ unlock_mark(Backend *backend)
 }
 
 /*
- * Write what was planned to the page, let others at it, and flush.  False: an
- * error ended it.
+ * Write what was planned to the page, let others at it, and flush if that was
+ * planned.  False: it was not, or an error ended it.
  */
 static bool
 write_and_flush(Backend *backend, const FlakeMarkPlan *plan)
 {
 	Database   *database = &world.databases[backend->database];
 	int64		since_us = world.mono_us;
+	bool		logged;
 
 	if (database->exchanger == backend->number)
 		database->new_page = (Record) {.ns = plan->write_ns};
 	else
 		write_record(backend->database, (Record) {.ns = plan->write_ns});
 	database->in_flight = backend->page_seen = world.nrecords;
+	flake_sim_point();
+	/* with wal_level = minimal there is no WAL of a new relation */
+	logged = searching || database->exchanger != backend->number || one_in(2);
+	flake_mark_written(&database->mark, plan,
+					   logged ? wal_end(database->in_flight) : 0);
 	database->page_locked = false;
+	check_move();
+	if (!logged)
+		return true;
+	if (!plan->flush)
+		return false;
+	check_flush(backend);
 	sleep_us(world.flush_us);
 	if (happens(world.config->fail_rate))
 	{
@@ -498,7 +542,6 @@ write_and_flush(Backend *backend, const FlakeMarkPlan *plan)
 	}
 	flush(database->in_flight);
 	flake_sim_point();
-	check_flush();
 	flake_time_write(&database->mark.write_us, world.mono_us - since_us);
 	return true;
 }
@@ -546,6 +589,7 @@ move_mark(Backend *backend, FlakeMarkNeed need, bool early)
 	}
 	extra_point();
 	flake_mark_prepare(mark, &plan);
+	page = page_of(backend);	/* a flush moves it */
 	if (page->foreign)
 		database->demand_ns = Max(database->demand_ns, page->ns);
 	page->foreign = false;
@@ -581,21 +625,55 @@ page_changed(Backend *backend)
 {
 	Database   *database = &world.databases[backend->database];
 	FlakeMark  *mark = &database->mark;
-	const Record *page;
-	int64		page_ns;
+	bool		changed = true;
 
+	for (int i = 0; changed && i < 2; i++)
+	{
+		const Record *page;
+		int64		page_ns;
+
+		flake_sim_point();
+		if (backend->relation != relation_of(backend))
+			return true;
+		page = page_of(backend);
+		page_ns = page->ns;
+		backend->demand_ns = page->foreign ?
+			Max(database->demand_ns, page_ns) : database->demand_ns;
+		backend->page_seen = world.nrecords;
+		extra_point();
+		changed = !flake_mark_is_ours(mark, page_ns);
+	}
+	return changed;
+}
+
+/* Is what is pending flushed? */
+static bool
+is_flushed(uint64 pending)
+{
+	return pending != 0 && pending <= wal_end(world.nflushed);
+}
+
+/* Publish what is pending, if it was flushed, and nobody is at the mark. */
+static void
+publish_pending(Backend *backend)
+{
+	Database   *database = &world.databases[backend->database];
+	FlakeMark  *mark = &database->mark;
+
+	if (!is_flushed(flake_mark_pending(mark)))
+		return;
 	flake_sim_point();
-	if (backend->relation != relation_of(backend))
-		return true;
-	page = page_of(backend);
-	page_ns = page->ns;
-	backend->demand_ns = page->foreign ?
-		Max(database->demand_ns, page_ns) : database->demand_ns;
-	backend->page_seen = world.nrecords;
-	if (flake_mark_is_ours(mark, page_ns))
-		return false;
+	if (database->locked_by >= 0)
+		return;
+	database->locked_by = backend->number;
+	if (is_flushed(flake_mark_pending(mark)))
+	{
+		flake_mark_publish_pending(mark);
+		trace("mark of database %d is %+lld", backend->database,
+			  since_epoch(flake_time_read(&mark->mark_us)));
+	}
 	flake_sim_point();
-	return !flake_mark_is_ours(mark, page_ns);
+	database->locked_by = -1;
 }
 
 /*
@@ -611,7 +689,10 @@ look_at_mark(Backend *backend, int64 lead_us, FlakeMarkVerdict *verdict)
 	if (backend->relation != 0 &&
 		pg_atomic_read_u64(&mark->relation) == backend->relation &&
 		!page_changed(backend))
+	{
+		publish_pending(backend);
 		return true;
+	}
 	need.wall_us = flake_clock_us();
 	need.tick_us = world.layout.tick_us;
 	need.lead_us = lead_us;

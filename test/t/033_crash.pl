@@ -1,7 +1,8 @@
-# Crashes under load in two databases, at random moments: kill -9 of a backend, immediate stop; and
-# a start with the clock 1 s, 4 s, 1 min, 1 h back.  Ids go on after all that were made before, at
-# once if the clock is not too far back, else with an error until it is right or the limit is raised.
-# And starts that follow each other quickly do not add up.  Promises P1, P3 and P6 (src/core/mark.c).
+# Crashes around the flush of an early move of the mark; crashes under load in two databases, at
+# random moments: kill -9 of a backend, immediate stop; and a start with the clock 1 s, 4 s, 1 min, 1 h
+# back.  Ids go on after all that were made before, at once if the clock is not too far back, else with
+# an error until it is right or the limit is raised.  And starts that follow each other quickly do not
+# add up.  Promises P1, P3 and P6 (src/core/mark.c).
 #
 # pg_regress can't crash a server, nor set its clock.
 
@@ -61,7 +62,7 @@ sub crash_under_load
 	my @pid = split /\n/, value($node, <<'SQL');
 SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 SQL
-	usleep(rand(600_000));
+	usleep(rand(1_500_000));
 
 	$offset -= $back;
 	if ($way eq 'kill')
@@ -110,6 +111,42 @@ sub clock_is_behind
 	  ? ''
 	  : "mark $mark, clock $before to $after: $state $errors";
 }
+
+# --- around the flush of an early move of the mark
+
+# Kills the session that made ids when the condition holds, given the page of the mark before the
+# move, and returns what the page was then and what it is after the recovery.
+my $early = 0;
+
+sub crash_when
+{
+	my ($name, $condition) = @_;
+	my $job = load('early', 'postgres', NEXT_ID, ++$early);
+
+	start_endless($node, $job);
+	my $before = mark_us($node);
+	my $pid = value($node, <<'SQL');
+SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+SQL
+	wait_until($name, sub { $condition->($before, $job->{file}) });
+	my $then = mark_us($node);
+	kill 'KILL', $pid;
+	end_endless($job);
+	wait_for_server($node);
+	my $after = mark_us($node);
+	later_ids_ok($name, $after, last_of('postgres', $job), next_id($node));
+	return ($then, $after);
+}
+
+# the page is written, and its WAL is lost
+my $lost = 0;
+for my $try (1 .. 20)
+{
+	my ($then, $after) = crash_when("the mark is written, $try", sub { mark_us($node) != $_[0] });
+	last if $lost = $after < $then;
+}
+ok($lost, '... and not flushed');
+crash_when('ids are past the mark that was', sub { id_us(last_id($_[1])) > $_[0] });
 
 my @way = map {
 	my $way = $_;
