@@ -398,7 +398,7 @@ CREATE FUNCTION flake_node(layout flake_layout DEFAULT 'flake',
 	OUT node_id integer, OUT source text, OUT read_from text)
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION flake_node(flake_layout) IS
-	'node id in force, where it comes from, and the host name or address it was read from';
+	'node id in force, where it comes from, and the host name, address or group it was read from';
 
 CREATE FUNCTION flake_accept_clock()
 	RETURNS void
@@ -436,6 +436,19 @@ CREATE FUNCTION flake.node_state(layout flake_layout,
 	AS 'MODULE_PATHNAME', 'flake_node_state' LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION flake.node_state(flake_layout) IS
 	'node id in force for a layout, or why there is none';
+
+CREATE FUNCTION flake.citus_state(OUT group_id integer, OUT has_workers boolean,
+	OUT highest_group integer)
+	AS 'MODULE_PATHNAME', 'flake_citus_state' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION flake.citus_state() IS
+	'group of this node in a Citus cluster, has that workers, and the highest group; NULL in a database that is on no node of one';
+
+CREATE FUNCTION flake.citus_nodes(OUT node text, OUT node_id integer,
+	OUT source text, OUT problem text)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'flake_citus_nodes' LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION flake.citus_nodes() IS
+	'node ids of all nodes of the Citus cluster, which are asked for them, or why they are not known';
 
 CREATE FUNCTION flake.version_state(OUT problem text, OUT hint text)
 	AS 'MODULE_PATHNAME', 'flake_version_state' LANGUAGE C VOLATILE;
@@ -527,6 +540,12 @@ BEGIN ATOMIC
 	),
 	states AS MATERIALIZED (
 		SELECT * FROM flake.layout_states()
+	),
+	citus AS MATERIALIZED (
+		SELECT * FROM flake.citus_state()
+	),
+	citus_nodes AS MATERIALIZED (
+		SELECT * FROM flake.citus_nodes()
 	)
 	SELECT 'error', 'shared memory is not available: ' || m.problem,
 		'No ids can be made.',
@@ -586,12 +605,40 @@ BEGIN ATOMIC
 	FROM layouts AS l, LATERAL flake_layout_info(l.layout) AS i
 	WHERE i.last_timestamp >= now() AND i.last_timestamp < now() + interval '10 years'
 	UNION ALL
+	SELECT 'error', format('node id %s is that of several nodes of the Citus cluster: %s', c.node_id, string_agg(c.node, ', ' ORDER BY c.node COLLATE "C")),
+		'They can make the same ids.',
+		'Leave flake.node_id empty on all nodes, or give each a number that no other has.'
+	FROM citus_nodes AS c WHERE c.node_id IS NOT NULL
+	GROUP BY c.node_id
+	HAVING count(*) > 1
+	UNION ALL
+	SELECT 'error', format('the node id of node %s of the Citus cluster is derived from the system identifier', c.node),
+		'Another node may have the same node id, and then the same ids; and the node may make none while shards are moved to it.',
+		'See that the metadata of Citus is synchronized to that node (hasmetadata and metadatasynced in pg_dist_node), or set flake.node_id there to a number that no other node has.'
+	FROM citus_nodes AS c WHERE c.source = 'system identifier'
+	UNION ALL
+	SELECT 'warning', coalesce('node ' || c.node || ' of the Citus cluster could not be asked for its node id: ' || c.problem,
+			'the nodes of the Citus cluster could not be asked for their node ids: ' || c.problem),
+		'So it is not known whether another node has the same.',
+		'Look at the node and at flake there, and whether this role may connect to it.'
+	FROM citus_nodes AS c WHERE c.problem IS NOT NULL
+	UNION ALL
+	SELECT 'warning', format('the groups of the Citus cluster, up to %s now, will soon not fit layout "%s"', c.highest_group, n.layout),
+		format('Each worker that is added takes a new group for its node id; node ids of the layout end at %s, and workers beyond that can make no ids of it.', i.nodes - 1),
+		'Use a layout with more node bits for new tables, or set flake.node_id on the nodes to numbers of your own.'
+	FROM citus AS c, nodes AS n, LATERAL flake_layout_info(n.layout) AS i
+	WHERE n.source = 'Citus' AND n.problem IS NULL AND i.nodes > 1
+		AND c.highest_group + (n.node_id - c.group_id) >= i.nodes * 3 / 4
+	UNION ALL
 	SELECT 'warning', format('node id %s is derived from the system identifier', n.node_id),
-		CASE WHEN EXISTS (SELECT FROM pg_publication)
+		CASE WHEN (SELECT NOT c.has_workers FROM citus AS c)
+			THEN 'This is the coordinator of a Citus cluster without workers; its node id becomes 0 when the first one is added, and that worker, or another, may get the number that it has now.'
+			WHEN EXISTS (SELECT FROM pg_publication)
 				OR EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'logical')
 			THEN 'This server takes part in logical replication: another server that writes may have the same node id, and then the same ids.'
 			ELSE 'Another server that makes ids may have the same node id, and then the same ids.' END,
-		'Set flake.node_id to a number that no other server has.'
+		CASE WHEN (SELECT NOT c.has_workers FROM citus AS c) THEN 'Set flake.node_id to citus.'
+			ELSE 'Set flake.node_id to a number that no other server has.' END
 	FROM nodes AS n WHERE n.layout = 'flake' AND n.problem IS NULL AND n.source = 'system identifier'
 	UNION ALL
 	SELECT CASE WHEN s.lead > greatest(m.max_lead, 2 * (flake_layout_info(s.layout)).tick) + interval '1 second' THEN 'error' ELSE 'warning' END,
@@ -620,9 +667,9 @@ COMMENT ON FUNCTION flake_check() IS
 	'things that deserve attention: severity (error, warning), what, why, what to do; no rows: nothing found';
 
 REVOKE ALL ON FUNCTION flake.layout_states(), flake.mark_state(),
-	flake.node_state(flake_layout), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
+	flake.node_state(flake_layout), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
 	flake_check() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION flake.layout_states(), flake.mark_state(),
-	flake.node_state(flake_layout), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
+	flake.node_state(flake_layout), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
 	flake_check() TO pg_monitor, pg_database_owner;
 GRANT SELECT ON flake.layouts TO pg_monitor, pg_database_owner;

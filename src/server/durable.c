@@ -30,7 +30,6 @@
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "storage/condition_variable.h"
-#include "utils/inval.h"
 #include "utils/rel.h"
 
 #include "core/session.h"
@@ -67,20 +66,14 @@ static uint64 my_relation = 0;	/* as in FlakeMark.relation; 0: look it up */
 static FlakeFileLocator mark_file;	/* for peeking at the page */
 static Buffer mark_buffer = InvalidBuffer;	/* where the page was last seen */
 
-/* Called for every relation whose definition changed, or InvalidOid for all. */
-static void
-relation_changed(Datum arg, Oid relid)
+/* To be called for every relation that has changed (InvalidOid: all of them). */
+void
+flake_durable_relation_changed(Oid relid)
 {
 	if (my_relation == 0 || (relid != InvalidOid && relid != mark_relid))
 		return;
 	my_relation = 0;
 	flake_sessions_forget_ranges();
-}
-
-void
-flake_durable_init(void)
-{
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 }
 
 /* The database's entry; the first session that needs it makes it. */

@@ -33,7 +33,7 @@ typedef struct FlakeMarkState
 	Oid			latest_database;
 } FlakeMarkState;
 
-extern void flake_durable_init(void);
+extern void flake_durable_relation_changed(Oid relid);
 extern FlakeMark *flake_durable_mark(void);
 extern bool flake_durable_is_attached(void);
 extern FlakeMarkOutcome flake_durable_look(const FlakeMarkNeed *need);

@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "miscadmin.h"
+#include "utils/inval.h"
 
 #include "core/session.h"
 #include "server/compat.h"
@@ -35,13 +36,24 @@ assign_max_clock_lead(int value, void *extra)
 		flake_sessions_forget_ranges();
 }
 
+/*
+ * One callback for both: a server has ten places for callbacks of this kind in
+ * a process, and other extensions need them as well.  (Citus takes five.)
+ */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	flake_durable_relation_changed(relid);
+	flake_node_relation_changed(relid);
+}
+
 void
 _PG_init(void)
 {
 	flake_settings_before_load();
 	DefineCustomStringVariable(FLAKE_NODE_ID,
 							   "Sets the node id of this server.",
-							   "A number, a pattern for the host name such as \"db-#\", or an IPv4 network such as \"10.1.2.0/24\", the latter two with an optional offset as in \"db-#+100\".  Empty: a hash of the cluster's system identifier.",
+							   "A number, a pattern for the host name such as \"db-#\", an IPv4 network such as \"10.1.2.0/24\", or \"citus\" for the group in a Citus cluster, the latter three with an optional offset as in \"db-#+100\".  Empty: that group on a node of a Citus cluster with workers, else a hash of the server's system identifier.",
 							   &flake_setting_node_id,
 							   "",
 							   PGC_SIGHUP,
@@ -79,5 +91,5 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 		flake_shmem_request();
 	flake_node_init();
-	flake_durable_init();
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 }

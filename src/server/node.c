@@ -6,7 +6,8 @@
  * wrong one in the file is an error then and never a silent default.  Nothing
  * is kept here.  A session asks for its node id when it begins to make ids and
  * after flake_node_changed(); so one that runs keeps its node id when the host
- * gets another name or address.
+ * gets another name or address.  A group in a Citus cluster is followed: it
+ * changes in a transaction, which callbacks notice.
  *
  * Whatever can be wrong is a FlakeError: issuing raises it, reports show it.
  */
@@ -29,6 +30,7 @@
 #include "utils/syscache.h"
 
 #include "core/session.h"
+#include "server/citus.h"
 #include "server/node.h"
 #include "server/settings.h"
 #include "server/shmem.h"
@@ -36,12 +38,15 @@
 /* A larger number fits no layout; and sums of two can't overflow. */
 #define MAX_NUMBER PG_INT32_MAX
 
+/* The setting that asks for the group in a Citus cluster. */
+#define CITUS "citus"
+
 /* A host name has at most 255 bytes. */
 #define HOST_NAME_SIZE 256
 
 /* What to do, where several errors say the same. */
 #define FORMS_HINT \
-	"It must be a number such as '7', a pattern for the host name such as 'db-#' or 'db-#+100', an IPv4 network such as '10.1.2.0/24' or '10.1.2.0/24+100', or empty."
+	"It must be a number such as '7', a pattern for the host name such as 'db-#' or 'db-#+100', an IPv4 network such as '10.1.2.0/24' or '10.1.2.0/24+100', 'citus' or 'citus+100', or empty."
 #define NUMBER_HINT \
 	"Set \"flake.node_id\" to a number that no other server has."
 #define NETWORK_HINT \
@@ -58,19 +63,40 @@ flake_node_changed(void)
 	flake_sessions_forget_ranges();
 }
 
+/* flake_node_refusal() may have another answer. */
 static void
 origins_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	flake_node_changed();
 }
 
+/* A relation of that name has come or gone. */
+static void
+name_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	if (flake_citus_is_about_name(hashvalue))
+		flake_node_changed();
+}
+
 /*
- * Notice when flake_node_refusal() has another answer.
+ * To be called for every relation that has changed (InvalidOid: all of them).
+ * Citus announces new rows of its tables in this way.
+ */
+void
+flake_node_relation_changed(Oid relid)
+{
+	if (flake_citus_is_about_relation(relid))
+		flake_node_changed();
+}
+
+/*
+ * Notice when a node id that depends on the catalogs may have changed.
  */
 void
 flake_node_init(void)
 {
 	CacheRegisterSyscacheCallback(REPLORIGIDENT, origins_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(RELNAMENSP, name_changed, (Datum) 0);
 }
 
 static const FlakeError *
@@ -136,7 +162,7 @@ from_number(FlakeNode *node)
 		return invalid_setting(psprintf("Node ids are numbers from 0 to %d.",
 										MAX_NUMBER),
 							   "Set \"flake.node_id\" to a smaller number.");
-	return invalid_setting("It is not a number, and contains neither \"#\" nor \"/\".",
+	return invalid_setting("It is not a number, not \"citus\", and contains neither \"#\" nor \"/\".",
 						   FORMS_HINT);
 }
 
@@ -313,14 +339,75 @@ from_network(FlakeNode *node)
 	return NULL;
 }
 
+/* Does the setting ask for the group: "citus", perhaps with an offset? */
+static bool
+is_citus(const char *setting)
+{
+	size_t		length = strlen(CITUS);
+
+	return strncmp(setting, CITUS, length) == 0 &&
+		(setting[length] == '\0' || setting[length] == '+');
+}
+
+static void
+set_group(FlakeNode *node, const FlakeCitus *citus, int64 offset)
+{
+	node->source = FLAKE_NODE_CITUS;
+	node->number = citus->group + offset;
+	node->read_from = psprintf("group %d", (int) citus->group);
+}
+
 /*
- * A hash of the cluster's system identifier.  A standby has the same, so a
+ * The group that Citus has given this server.
+ */
+static const FlakeError *
+from_citus(FlakeNode *node)
+{
+	FlakeCitus	citus;
+	char	   *base;
+	int64		offset;
+	const FlakeError *error;
+
+	node->source = FLAKE_NODE_CITUS;
+	error = split_offset(&base, &offset);
+	if (error != NULL)
+		return error;
+	flake_citus_read(&citus);
+	if (citus.error != NULL)
+		return citus.error;
+	if (!citus.is_node)
+		return flake_error(ERRCODE_CONFIG_FILE_ERROR,
+						   psprintf("\"flake.node_id\" is \"%s\", but this database is on no node of a Citus cluster",
+									flake_setting_node_id),
+						   citus.is_installed ?
+						   "\"pg_dist_node\" has no rows.  A worker that has not been added yet has the group of the coordinator." :
+						   "Citus is not installed in it.",
+						   citus.is_installed ?
+						   "Add this server to the cluster with citus_add_node() on the coordinator, or, if it is the coordinator, use citus_set_coordinator_host()." :
+						   "Make ids in the database of the cluster, or set \"flake.node_id\" to a number that no other server has.");
+	set_group(node, &citus, offset);
+	return NULL;
+}
+
+/*
+ * Nothing is set: the group in a Citus cluster, if there are other nodes.  Else
+ * a hash of the server's system identifier.  A standby has the same, so a
  * promoted one goes on under it.
  */
 static const FlakeError *
-from_system(FlakeNode *node)
+from_nothing(FlakeNode *node)
 {
 	uint64		identifier = GetSystemIdentifier();
+	FlakeCitus	citus;
+
+	flake_citus_read(&citus);
+	if (citus.error != NULL)
+		return citus.error;
+	if (citus.has_workers)
+	{
+		set_group(node, &citus, 0);
+		return NULL;
+	}
 
 	node->source = FLAKE_NODE_SYSTEM;
 	node->number = hash_bytes((const unsigned char *) &identifier,
@@ -329,7 +416,7 @@ from_system(FlakeNode *node)
 }
 
 /*
- * Reads flake.node_id.  Raises nothing.
+ * Reads flake.node_id.  Raises nothing.  Needs a transaction.
  *
  * What the setting looks like says what kind it is.  A further kind is a
  * branch here, a function like those above, and a FlakeNodeSource.
@@ -345,13 +432,28 @@ flake_node_read(FlakeNode *node)
 		return;
 
 	if (setting[0] == '\0')
-		node->error = from_system(node);
+		node->error = from_nothing(node);
 	else if (strchr(setting, '#') != NULL)
 		node->error = from_hostname(node);
 	else if (strchr(setting, '/') != NULL)
 		node->error = from_network(node);
+	else if (is_citus(setting))
+		node->error = from_citus(node);
 	else
 		node->error = from_number(node);
+}
+
+/* A sentence that says where the number comes from. */
+static const char *
+origin_text(const FlakeNode *node)
+{
+	if (node->source == FLAKE_NODE_CITUS)
+		return psprintf("\"flake.node_id\" is \"%s\", and this server is %s of the Citus cluster.",
+						flake_setting_node_id, node->read_from);
+	if (node->read_from != NULL)
+		return psprintf("\"flake.node_id\" is \"%s\", read from \"%s\".",
+						flake_setting_node_id, node->read_from);
+	return psprintf("\"flake.node_id\" is \"%s\".", flake_setting_node_id);
 }
 
 /*
@@ -380,12 +482,8 @@ flake_node_in(const FlakeNode *node, const FlakeLayout *layout, int64 *node_id)
 	return flake_error(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
 					   psprintf("node id %lld does not fit layout \"%s\"",
 								(long long) *node_id, text),
-					   node->read_from != NULL ?
-					   psprintf("\"flake.node_id\" is \"%s\", read from \"%s\".  Node ids of the layout are 0 to %lld.",
-								flake_setting_node_id, node->read_from,
-								(long long) max_node) :
-					   psprintf("\"flake.node_id\" is \"%s\".  Node ids of the layout are 0 to %lld.",
-								flake_setting_node_id, (long long) max_node),
+					   psprintf("%s  Node ids of the layout are 0 to %lld.",
+								origin_text(node), (long long) max_node),
 					   "Set \"flake.node_id\" so that it gives a smaller number, or use a layout with more node bits.");
 }
 
@@ -464,6 +562,8 @@ flake_node_source_text(FlakeNodeSource source)
 			return "host name";
 		case FLAKE_NODE_NETWORK:
 			return "network";
+		case FLAKE_NODE_CITUS:
+			return "Citus";
 		case FLAKE_NODE_SYSTEM:
 			return "system identifier";
 	}

@@ -16,7 +16,8 @@ typedef enum FlakeNodeSource
 	FLAKE_NODE_NUMBER,			/* the setting itself: 7 */
 	FLAKE_NODE_HOSTNAME,		/* the host name: db-# */
 	FLAKE_NODE_NETWORK,			/* the host's address: 10.1.2.0/24 */
-	FLAKE_NODE_SYSTEM,			/* empty: a hash of the system identifier */
+	FLAKE_NODE_CITUS,			/* the group in a Citus cluster: citus, empty */
+	FLAKE_NODE_SYSTEM,			/* else empty: a hash of the system identifier */
 } FlakeNodeSource;
 
 /* flake.node_id as it was read, before a layout's width is looked at. */
@@ -25,13 +26,15 @@ typedef struct FlakeNode
 	const FlakeError *error;	/* if not NULL, why "number" and "read_from" are not set */
 	FlakeNodeSource source;
 	int64		number;			/* of FLAKE_NODE_SYSTEM all 32 bits */
-	const char *read_from;		/* the host name or the address, else NULL */
+	const char *read_from;		/* the host name, the address or the group, else
+								 * NULL */
 } FlakeNode;
 
 extern uint64 flake_node_version;
 
 extern void flake_node_init(void);
 extern void flake_node_changed(void);
+extern void flake_node_relation_changed(Oid relid);
 extern void flake_node_read(FlakeNode *node);
 extern const FlakeError *flake_node_in(const FlakeNode *node,
 									   const FlakeLayout *layout,

@@ -90,11 +90,11 @@ for my $number ('2147483648', '4294967297', '18446744073709551617')
 	invalid($number, qr/Node ids are numbers from 0 to 2147483647\./);
 }
 
-my $forms = qr/HINT: .*'7'.*'db-#'.*'db-#\+100'.*'10\.1\.2\.0\/24'.*'10\.1\.2\.0\/24\+100'.*empty/;
+my $forms = qr/HINT: .*'7'.*'db-#'.*'db-#\+100'.*'10\.1\.2\.0\/24'.*'10\.1\.2\.0\/24\+100'.*'citus'.*'citus\+100'.*empty/;
 for my $text ('rubbish', '-1', '+1', '7a', '7 ', ' ', '1.5', '0x7', '7+1', 'db-', 'hostname',
 	'hostname+100', 'address')
 {
-	my $said = invalid($text, qr/DETAIL:  It is not a number, and contains neither "#" nor "\/"\./);
+	my $said = invalid($text, qr/DETAIL:  It is not a number, not "citus", and contains neither "#" nor "\/"\./);
 
 	like($said, $forms, "\"$text\": the hint lists all forms");
 }

@@ -1,5 +1,5 @@
 # What the pages below doc/ show is run, each page in a database of its own, and what they say comes
-# out does.
+# out does.  Of doc/citus.md so much as works without Citus.
 #
 # pg_regress can't read the pages.
 
@@ -7,6 +7,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use FindBin;
+use FlakeCitus;
 use FlakeTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -32,6 +33,7 @@ for my $file (sort glob "$doc/*.md")
 
 	value($node, qq(CREATE DATABASE "$name"));
 	value($node, 'CREATE EXTENSION flake', $name);
+	value($node, CITUS_FUNCTIONS, $name) if $name eq 'citus';
 	while ($page =~ /^```sql\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
 	{
 		my ($example, $expected) = ($1, $2);
