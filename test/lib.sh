@@ -157,6 +157,18 @@ have_faketime()
     return 1
 }
 
+# For tests of doc/spread.md, which do without: so it is no reason to stop where it can't be
+# installed, or, as in the roots of test/matrix, should not be.
+have_plproxy()
+{
+    case ${PG_BINDIR:-/usr/lib/postgresql/} in
+        /usr/lib/postgresql/*) ;;
+        *) return 0 ;;
+    esac
+    [ -e "/usr/lib/postgresql/$PG_MAJOR/lib/plproxy.so" ] || [ -e /flake-packages ] ||
+        ! is_debian || ! can_be_root
+}
+
 have_fuzzer()
 {
     echo 'int LLVMFuzzerTestOneInput(void){return 0;}' |
@@ -183,6 +195,7 @@ list_missing()
                 need perl command -v prove
                 need libipc-run-perl perl -MIPC::Run -e 1
                 need faketime have_faketime
+                need "postgresql-$PG_MAJOR-plproxy" have_plproxy
                 ;;
             fuzz)
                 need clang command -v clang
@@ -286,12 +299,15 @@ apt_install()
 }
 
 # Older releases have no libclang-rt-dev: there the compiler brings the fuzzer's
-# library, or the tests do without.
+# library, or the tests do without.  Not every major has PL/Proxy.
 drop_unknown_packages()
 {
     local p kept=()
     for p in "${MISSING[@]}"; do
-        [ "$p" = libclang-rt-dev ] && ! apt-cache show "$p" >/dev/null 2>&1 || kept+=("$p")
+        case $p in
+            libclang-rt-dev | *-plproxy) apt-cache show "$p" >/dev/null 2>&1 || continue ;;
+        esac
+        kept+=("$p")
     done
     MISSING=("${kept[@]}")
 }
