@@ -1,5 +1,5 @@
 # What the pages below doc/ show is run, each page in a database of its own, and what they say comes
-# out does.  Of doc/citus.md so much as works without Citus.
+# out does.  Of doc/citus.md so much as works without Citus; 016_citus_cluster.pl runs it with it.
 # The examples of doc/spread.md are for several servers, and run by 017_spread.pl.
 #
 # pg_regress can't read the pages.

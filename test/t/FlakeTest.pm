@@ -27,7 +27,7 @@ our @EXPORT = qw(
   session ask ask_later answered answer value sqlstate
   start_sessions finish_sessions run_sessions
   start_load stop_load load_goes_on run_pgbench run_program
-  ids_problem count_lines copy_with_lead take_leads
+  ids_problem count_lines copy_with_lead take_leads shell
 );
 
 # Of each node by its name: environment of its server, file of its clock.
