@@ -3,7 +3,7 @@
 #
 # 074_session_options.pl has the options of a client and of a database; this file the other ways to
 # name a setting, the other moments at which the library is loaded, and the other kinds of
-# processes.  (PostgreSQL's packages bring no background worker that runs SQL.)
+# processes that PostgreSQL itself has; 076_background_worker.pl an extension's.
 #
 # pg_regress has sessions only.
 
