@@ -6,6 +6,7 @@
 
 #include <limits.h>
 
+#include "access/parallel.h"
 #include "miscadmin.h"
 #include "utils/inval.h"
 
@@ -24,6 +25,12 @@ void		_PG_init(void);
 static void
 assign_node_id(const char *value, void *extra)
 {
+	/*
+	 * A parallel worker has freed its old value when it takes the leader's.  It
+	 * makes no ids.
+	 */
+	if (IsParallelWorker())
+		return;
 	if (flake_setting_node_id == NULL || strcmp(value, flake_setting_node_id) != 0)
 		flake_node_changed();
 }
