@@ -57,7 +57,7 @@ my $node = new_node(
 		FLAKE_TEST_KERNEL => $kernel,
 		LD_PRELOAD => "$directory/adjtimex.so",
 	},
-	conf => "flake.node_id = 5\nwal_level = logical\n");
+	conf => "flake.node_id = 5\nflake.max_clock_lead = 1min\nwal_level = logical\n");
 
 sub findings
 {
@@ -125,14 +125,14 @@ ask($_, NEXT_ID) for @session;
 my @lines = slurp_file($node->logfile, $from) =~ /LOG: .*node id changed from (\d+) to (\d+)/g;
 is("@lines", '5 9', 'a changed node id is said once');
 
-# the log: steps of the clock
+# the log: steps of the clock, by more than the seconds that a slow machine takes to look
 $from = -s $node->logfile;
-set_clock($node, -2);
+set_clock($node, -30);
 ask($_, NEXT_ID) for @session, @session;
-@lines = slurp_file($node->logfile, $from) =~ /LOG: .*clock stepped (\w+) by ([12])\.\d+ seconds/g;
+@lines = slurp_file($node->logfile, $from) =~ /LOG: .*clock stepped (\w+) by (29|30)\.\d+ seconds/g;
 is($lines[0], 'back', 'a step back is said');
 is(scalar @lines, 2, 'once');
-like(findings(), qr/^warning\|ids of layout "flake" under node id 9 are [12]\.\d{3} seconds ahead of the clock$/,
+like(findings(), qr/^warning\|ids of layout "flake" under node id 9 are \d{1,2}\.\d{3} seconds ahead of the clock$/,
 	'ids ahead');
 $from = -s $node->logfile;
 set_clock($node, 0);
@@ -143,11 +143,12 @@ is($node->safe_psql('postgres', 'SELECT DISTINCT clock_steps FROM flake.layouts'
 
 # a clock that is behind by more than is allowed: an error, and how to go on
 ask($session[0], NEXT_ID);
-set_clock($node, -10);
+set_clock($node, -120);
 like(findings(), qr/^error\|ids of layout "flake" under node id 9 are \d+\.\d{3} seconds ahead of the clock$/m,
 	'ids refused');
-like($node->safe_psql('postgres', "SELECT what_to_do FROM flake_check() WHERE what LIKE 'ids of layout%'"),
-	qr/raise flake\.max_clock_lead to 10 s/, 'and the lead that would do');
+my ($lead) = $node->safe_psql('postgres', "SELECT what_to_do FROM flake_check() WHERE what LIKE 'ids of layout%'") =~
+  /raise flake\.max_clock_lead to (\d+) s/;
+ok($lead > 60 && $lead <= 121, "and the lead that would do, $lead s");
 is(sqlstate($node, NEXT_ID), '55000', 'they are');
 set_node_id($node, '10');
 cmp_ok(id_us(next_id($node)), '<', clock_us($node) + 1_100_000, 'a new node id has true times');
@@ -159,7 +160,7 @@ set_node_id($node, '9');
 # the log: a mark ahead of the clock at the start
 $_->quit for @session;
 stop_node($node);
-set_clock($node, -4);
+set_clock($node, -30);
 $from = -s $node->logfile;
 start_node($node);
 next_id($node) for 1 .. 2;
