@@ -8,7 +8,9 @@
  * that makes two system calls, the later ones are _setjmp() and _longjmp(),
  * but for address sanitizer, which is told about every change of stack.
  */
-#include "sim.h"
+#include "postgres.h"
+
+#include "fiber.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -57,7 +59,7 @@ typedef struct Fiber
 	}			state;
 } Fiber;
 
-static Fiber fibers[MAX_BACKENDS];
+static Fiber fibers[MAX_FIBERS];
 static Fiber *current = NULL;
 static ucontext_t scheduler;
 static jmp_buf scheduler_place;

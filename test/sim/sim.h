@@ -32,6 +32,7 @@
 #include "postgres.h"
 
 #include "core/refill.h"
+#include "fiber.h"
 
 /* the server's own are not linked */
 #undef printf
@@ -287,14 +288,6 @@ typedef struct World
 } World;
 
 extern World world;
-
-/* fiber.c */
-extern void fiber_make(int number, void (*body) (void *), void *arg);
-extern void fiber_run(int number);
-extern void fiber_yield(void);
-extern char *fiber_live(int number, size_t *size);
-extern char *fiber_state(int number, size_t *size);
-extern void fiber_clean(int number);
 
 /* world.c */
 extern int64 wall_us(void);
