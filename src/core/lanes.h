@@ -9,6 +9,7 @@
 
 #include "core/session.h"
 
+extern void flake_lanes_init(FlakeSession *session);
 extern bool flake_lanes_take(FlakeSession *session, int64 tick, uint64 need,
 							 uint64 least);
 extern bool flake_lanes_take_ahead(FlakeSession *session, int64 tick,

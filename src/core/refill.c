@@ -44,12 +44,13 @@
  *		later tick (min_tick); unless that is further ahead of the clock than
  *		is allowed: then order begins anew under the new node id.
  *	(e) Within a tick: the search starts at the slot that was reached and
- *		only moves to higher ones; within a slot the word only grows.  The slot is directly
+ *		only moves to higher ones (one that found nothing in the tick may
+ *		start again); within a slot the word only grows.  The slot is directly
  *		above the sequence in every layout that may issue, so (slot, sequence)
  *		orders the ids of a tick.
  *	(f) What is taken of tick floor + 1 leaves the session in that tick, at the
  *		slot it came from, so (d) and (e) hold for what follows.
- *	Without slot bits there is one word, and numbers are taken one at a time
+ *	Without slot bits there is one word, and numbers are taken one by one
  *	(but for whole ranges that a client asked for), so ids of one node id
  *	increase across sessions as well.
  *
@@ -63,7 +64,10 @@
  * trace.
  *
  * Nobody waits for anybody (promise P4): a step never loops but to repeat a
- * compare-and-swap that failed because another session's succeeded.
+ * compare-and-swap that failed because another session's succeeded.  A session
+ * waits for the next tick only when no slot has a number for it; one that has
+ * come to the end of the slots, having passed over lower ones, begins the next
+ * ticks at slot 0 (lanes.c).
  */
 #include "postgres.h"
 
@@ -372,6 +376,8 @@ flake_refill_step(FlakeSession *session, FlakeRefill *refill)
 
 	flake_session_open(session, refill->now, refill->lead_us);
 	/* not of a tick that was borrowed from */
-	session->may_follow = ahead ? 0 : FLAKE_COUNTER_MAX_IDS - 1;
+	if (!ahead)
+		session->may_follow = Max(FLAKE_COUNTER_MAX_IDS -
+								  flake_session_left(session), 0);
 	return FLAKE_GRANTED;
 }

@@ -66,9 +66,9 @@ flake_session_init(FlakeSession *session, const FlakeLayout *layout,
 	session->layout = layout;
 	session->mark = mark;
 	session->nslots = UINT32_C(1) << layout->slot_bits;
-	session->home = home % session->nslots;
 	session->step = UINT64CONST(1) << layout->seq_shift;
 	session->last_tick = -1;
+	session->home = home % session->nslots;
 	flake_session_bind(session, slots, node);
 }
 
@@ -83,7 +83,7 @@ flake_session_bind(FlakeSession *session, FlakeSlots *slots, int64 node)
 	session->slots = slots;
 	session->node_part = flake_layout_node_part(session->layout, node);
 	session->min_tick = session->last_tick + 1;
-	session->spilled = false;
+	flake_lanes_init(session);
 	flake_session_forget_range(session);
 }
 
@@ -163,8 +163,8 @@ look_at_clock(FlakeSession *session, bool looked_at_mark)
 }
 
 /*
- * Without slots every number is taken alone, so that must be quick: one more of
- * the session's last tick.  The checks of that tick that were made when the
+ * Where every number is taken alone, that must be quick: one more of the
+ * session's last tick and slot.  The checks of that tick that were made when the
  * session came to it hold as long as the tick can be used; they are made again
  * for each FLAKE_COUNTER_MAX_IDS numbers.
  */
@@ -184,15 +184,15 @@ take_one_more(FlakeSession *session)
 }
 
 /*
- * Look at the clock: can the range be used now?  Without slots, where a range
- * is one number: can another be had in the same tick?
+ * Look at the clock: can the range be used now?  If there is none, can another
+ * number be had in the same tick?
  */
 bool
 flake_session_look(FlakeSession *session)
 {
 	if (session->next_id < session->end_id)
 		return look_at_clock(session, false);
-	return session->nslots == 1 && take_one_more(session);
+	return take_one_more(session);
 }
 
 /*

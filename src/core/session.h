@@ -105,17 +105,22 @@ typedef struct FlakeSession
 	int64		last_tick;		/* of the last range; -1: none yet */
 	int64		min_tick;		/* the next range is of this tick or later */
 	uint32		slot;			/* slot reached within last_tick */
-	uint32		want;			/* numbers asked for by the last refill */
-	uint32		may_follow;		/* without slots: numbers of last_tick to be had
-								 * before it is checked again */
-	bool		spilled;		/* left a used-up slot within last_tick */
-	bool		whole_slots;	/* began last_tick at slot 0, to take those */
+	uint32		may_follow;		/* numbers of last_tick that may be taken one by
+								 * one before it is checked again */
+
+	/* How it gets on with others in its slots, see lanes.c. */
+	uint32		home;			/* the slot where its lane begins */
+	uint32		want;			/* length of the last range while alone */
+	uint32		one_by_one;		/* numbers still to be taken one by one */
+	uint32		score;			/* how much others get in its way */
+	uint64		left_word;		/* what it last left in its slot's word */
+	int64		crowded_until;	/* the tick when it shares again */
+	int64		low_until;		/* and when it keeps to its lane again */
 
 	/* What it takes from, and for which database. */
 	const FlakeLayout *layout;
 	FlakeSlots *slots;
 	FlakeMark  *mark;
-	uint32		home;			/* this backend's home slot */
 	uint32		nslots;
 	int64		node_part;		/* of its ids: the node id in its place */
 

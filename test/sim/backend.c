@@ -95,6 +95,7 @@ refill(Backend *backend, int64 need, int64 least, bool *kept)
 				(void) move_mark(backend, refill.mark_need, true);
 				break;
 			case FLAKE_WAIT:
+				check_turn(backend, &refill);
 				sleep_us(refill.wait_us);
 				break;
 			default:
@@ -125,7 +126,7 @@ grant(Backend *backend, int64 need, bool whole)
 	return granted;
 }
 
-/* Has the range an id?  Without slots one may be taken on the way. */
+/* Has the range an id?  If it is empty, one may be taken on the way. */
 static bool
 ready(Backend *backend)
 {
@@ -133,7 +134,7 @@ ready(Backend *backend)
 
 	backend->moved = 0;
 	backend->asked_us = world.mono_us;
-	backend->asking = world.layout.slot_bits == 0;
+	backend->asking = flake_session_left(&backend->session) == 0;
 	backend->asked_whole = false;
 	has = flake_session_ready(&backend->session);
 	if (backend->asking)
@@ -209,6 +210,24 @@ take_run(Backend *backend, int64 count)
 		give_out(backend);
 }
 
+/*
+ * What a session believes of others may be wrong, and the promises hold; but a
+ * session that wrongly keeps to its lane waits longer.
+ */
+static void
+believe(Backend *backend)
+{
+	FlakeSession *session = &backend->session;
+
+	session->home = choose(session->nslots);
+	session->want = 1 << choose(6);
+	session->one_by_one = choose(3);
+	session->score = choose(64);
+	session->left_word = choose(2) ? session->left_word : 0;
+	session->crowded_until = backend->range_tick + choose(4);
+	session->low_until = backend->range_tick + choose(4);
+}
+
 static void
 rest(Backend *backend)
 {
@@ -259,6 +278,8 @@ work(void *arg)
 
 		begin_statement(backend);
 		exchange(backend);
+		if (world.config->wait_ticks == 0 && one_in(16))
+			believe(backend);
 		if (world.config->starts)
 			(void) take_one(backend, 1);
 		else if (one_in(8))
@@ -289,6 +310,7 @@ backend_start(Backend *backend)
 	backend->blocked = backend->busy = backend->asking = false;
 	backend->last_id = -1;
 	backend->range_tick = -1;
+	backend->whole_tick = backend->waited_tick = -2;
 	backend->bound_anew = backend->order_anew = false;
 	backend->demand_ns = 0;
 	backend->lead_us = world.lead_us;

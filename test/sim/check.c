@@ -256,6 +256,18 @@ check_mark_refused(Backend *backend, FlakeMarkVerdict verdict,
 
 /* ----------------------------------------------------------------- words */
 
+/* Has any slot a number left of this tick? */
+static bool
+left_in(SlotSet *set, int64 tick)
+{
+	uint64		last = (uint64) (tick + 1) << world.layout.seq_bits;
+
+	for (int i = 0; i < 1 << world.layout.slot_bits; i++)
+		if (pg_atomic_read_u64(&set->shared.slots.slot[i].word) + 1 < last)
+			return true;
+	return false;
+}
+
 void
 check_word(Backend *backend, int slot, uint64 old, uint64 new)
 {
@@ -288,6 +300,10 @@ check_word(Backend *backend, int slot, uint64 old, uint64 new)
 	if (ahead_of_all(backend->set, tick) > world.layout.tick_us)
 		fail("session %d moved slot %d to a tick that no time leads to (%lld us)",
 			 backend->number, slot, (long long) ahead_of_all(backend->set, tick));
+	if (tick > (int64) pg_atomic_read_u64(&backend->set->shared.slots.tick) &&
+		!backend->asked_whole && left_in(backend->set, tick - 1))
+		fail("session %d borrowed a number of slot %d though the tick before has one",
+			 backend->number, slot);
 	if (flake_time_read(&database->mark.mark_us) < start_of(tick))
 		fail("session %d moved slot %d to a tick that the mark does not cover",
 			 backend->number, slot);
@@ -315,6 +331,30 @@ check_wait(Backend *backend)
 			 world.config->wait_ticks);
 }
 
+/*
+ * It waits, perhaps for the next tick: not in two that follow each other while
+ * slots that it has passed over have numbers.
+ */
+void
+check_turn(Backend *backend, const FlakeRefill *refill)
+{
+	int64		tick = refill->floor;
+
+	if (world.config->wait_ticks == 0)
+		return;
+	if (backend->asked_whole)
+		backend->whole_tick = tick;
+	if (!refill->waiting || refill->wait_us == 0 ||
+		backend->waited_tick == tick || backend->whole_tick == tick ||
+		!left_in(backend->set, tick))
+		return;
+	trace("waits, and slots have numbers");
+	if (backend->waited_tick == tick - 1)
+		fail("session %d waited in two ticks while slots had numbers",
+			 backend->number);
+	backend->waited_tick = tick;
+}
+
 void
 check_granted(Backend *backend)
 {
@@ -332,6 +372,8 @@ check_granted(Backend *backend)
 			 backend->number, backend->moved);
 	check_wait(backend);
 	backend->range_tick = session->last_tick;
+	if (world.config->wait_ticks > 0 && backend->asked_whole)
+		backend->whole_tick = session->last_tick;
 	backend->range_node = backend->node;
 }
 

@@ -12,31 +12,41 @@ mutants()
 {
     # --- taking numbers
     mutant 'compare-and-swap is a load and a store' lanes.c 'search: two sessions' \
-        '/^move_word(/,/^}/ { /if (pg_atomic_compare_exchange_u64(&shared->word, &word,$/ { N; s/.*/if ((pg_atomic_write_u64(\&shared->word, next + count - 1), true))/ } }'
+        '/^take_from(/,/^}/ { /if (pg_atomic_compare_exchange_u64(&place->word, &word,$/ { N; s/.*/if ((pg_atomic_write_u64(\&place->word, next + count - 1), true))/ } }'
     mutant 'a word is moved by one too few' lanes.c 'random: right clock' \
-        '/^move_word(/,/^}/ s/next + count - 1))$/next + Max(count - 1, 1) - (count > 1 ? 1 : 0)))/'
+        '/^take_from(/,/^}/ s/next + count - 1))$/next + Max(count - 1, 1) - (count > 1 ? 1 : 0)))/'
     mutant 'words are taken past the end of their tick' lanes.c 'random: right clock' \
-        's/count = Min(most, last_word - next + 1);/count = Min(most, last_word - next + 2);/'
+        's/count = Min(wanted(session, tick, need, least), last_word - next + 1);/count = Min(wanted(session, tick, need, least), last_word - next + 2);/'
     mutant 'the last number is given out again' lanes.c 'random: right clock' \
         's/Max(word + 1, first_word)/Max(word, first_word)/'
     mutant 'slot words are process-local' session.c 'random: right clock' \
         's/^\tsession->slots = slots;/\tsession->slots = memcpy(aligned_alloc(64, 4096), slots, flake_slots_size(session->layout));/; 1i #include <stdlib.h>'
     mutant 'starts again at slot 0 in the same tick' lanes.c 'search: one session' \
-        's/uint32\t\tslot = session->slot;/uint32\t\tslot = 0;/'
+        's/first ? 0 : session->slot, tick/0, tick/'
     mutant 'starts again at the home slot in the same tick' lanes.c 'search: one session' \
-        's/uint32\t\tslot = session->slot;/uint32\t\tslot = session->home;/'
+        's/first ? 0 : session->slot, tick/first ? 0 : session->home, tick/'
+    mutant 'looks below its lane in the same tick' lanes.c 'random: right clock' \
+        's/return first \&\& take_upward(session, 0/return take_upward(session, 0/'
+    mutant 'keeps to its lane whatever room is below' lanes.c 'random: waits' \
+        's/^\tsession->low_until = tick_after(session, tick);//'
+    mutant 'borrows while there is room below its lane' lanes.c 'random: right clock' \
+        's/return first \&\& take_upward(session, 0/return false \&\& take_upward(session, 0/'
     mutant 'without slot bits more than one number is taken' lanes.c 'search: no slots' \
-        's/most = session->nslots == 1 ? least :/most = false ? least :/'
-    mutant 'without slot bits the next number is taken by a store' lanes.c 'random: no slot bits' \
-        's/if (pg_atomic_compare_exchange_u64(&shared->word, &word, word + 1))/if ((pg_atomic_write_u64(\&shared->word, word + 1), true))/'
-    mutant 'without slot bits a tick goes on past its end' lanes.c 'random: no slot bits' \
-        's/(word & mask) != mask)/true)/'
-    mutant 'without slot bits a tick that is past goes on' session.c 'random: no slot bits' \
+        '/^wanted(/,/^}/ s/if (session->nslots == 1)/if (false)/'
+    mutant 'the next number is taken by a store' lanes.c 'random: no slot bits' \
+        's/if (pg_atomic_compare_exchange_u64(&place->word, &word, word + 1))/if ((pg_atomic_write_u64(\&place->word, word + 1), true))/'
+    mutant 'the next number is taken in slot 0' lanes.c 'random: right clock' \
+        '/^flake_lanes_take_next(/,/^}/ s/slot\[session->slot\]/slot[0]/'
+    mutant 'numbers go on past the end of the tick' lanes.c 'random: no slot bits' \
+        's/(word & mask) != mask/true/'
+    mutant 'numbers go on in a tick that is past' session.c 'random: no slot bits' \
         's/!look_at_clock(session, false))/false)/'
-    mutant 'without slot bits a tick is never checked again' session.c 'random: cycle counter goes wrong' \
+    mutant 'the tick is never checked again' session.c 'random: cycle counter goes wrong' \
         's/if (session->may_follow == 0)/if (false)/'
-    mutant 'without slot bits a borrowed tick goes on' refill.c 'random: waits' \
-        's/ahead ? 0 :/false ? 0 :/'
+    mutant 'the range does not count among the numbers that may follow' refill.c 'random: cycle counter' \
+        's/^\t\t\t\t\t\t\t\t  flake_session_left(session), 0);/\t\t\t\t\t\t\t\t  1, 0);/'
+    mutant 'a borrowed tick goes on' refill.c 'random: waits' \
+        's/^\tif (!ahead)$/\tif (true)/'
 
     # --- the node id
     mutant 'the tick after a change of the node id is not waited for' session.c 'search: node id' \
@@ -71,7 +81,7 @@ mutants()
         's/if (waited < tick_us)/if (true)/; s/Min(rest, tick_us - waited)/rest/'
     mutant 'the tick is moved on by a store' refill.c 'random:' \
         '/^go_on_waiting(/,/^}/ s/(void) pg_atomic_compare_exchange_u64(&slots->tick, &tick,/pg_atomic_write_u64(\&slots->tick,/'
-    mutant 'no number of the next tick is borrowed' refill.c 'search: three sessions' \
+    mutant 'no number of the next tick is borrowed' refill.c 'random: waits' \
         's/if (session->last_tick == refill->floor ||$/if (true ||/'
 
     # --- the common path

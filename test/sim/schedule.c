@@ -129,6 +129,8 @@ make_backends(const Config *config)
 		else
 			backend->home = choose(100);
 		backend_start(backend);
+		if (config->wait_ticks > 0 && one_in(2))
+			backend->session.crowded_until = tick_of(wall_us()) + choose(200);
 	}
 }
 

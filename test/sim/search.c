@@ -35,7 +35,7 @@ typedef struct Small
 	int			slot_bits;
 	int			seq_bits;
 	int			requests;		/* of each session */
-	bool		same_home;		/* else each its own home slot */
+	bool		hasty;			/* crowded after one failed compare-and-swap */
 	bool		lists;			/* also of two ids, also in one piece */
 	bool		prompt;			/* time passes when all sessions wait */
 	int			lead;			/* allowed, in ticks */
@@ -53,11 +53,11 @@ static const Small smalls[] =
 {
 	{.name = "two sessions, two slots",
 		.sessions = 2, .slot_bits = 1, .seq_bits = 1, .requests = 2,
-		.same_home = true, .lead = 2,
+		.hasty = true, .lead = 2,
 		.budget = {.ticks = 1, .switches = 2}},
 	{.name = "lists, the clock is set",
 		.sessions = 2, .slot_bits = 1, .seq_bits = 1, .requests = 1,
-		.same_home = true, .lists = true, .lead = 2, .back = 1,
+		.lists = true, .lead = 2, .back = 1,
 		.budget = {.ticks = 1, .steps = 1, .switches = 2}},
 	{.name = "one session, the clock is set twice",
 		.sessions = 1, .slot_bits = 1, .seq_bits = 1, .requests = 3,
@@ -68,7 +68,6 @@ static const Small smalls[] =
 		.budget = {.ticks = 1, .switches = 2}},
 	{.name = "three sessions, time passes when all wait",
 		.sessions = 3, .slot_bits = 1, .seq_bits = 1, .requests = 4,
-		.same_home = true,
 		.prompt = true, .lead = 4,
 		.budget = {.ticks = 6, .switches = 1}},
 	{.name = "crash",
@@ -166,9 +165,11 @@ make_small_world(void)
 
 		memset(backend, 0, sizeof(*backend));
 		backend->number = i;
-		backend->home = small->same_home ? 0 : i;
+		backend->home = world.nbackends - 1 - i;
 		backend->requests_left = small->requests;
 		backend_start(backend);
+		if (small->hasty)
+			backend->session.score = PG_INT32_MAX;
 	}
 	counter_load(&world.backends[0]);	/* off, for all of them */
 }

@@ -187,6 +187,8 @@ typedef struct Backend
 	int			pair_jumps;		/* of the counter, when it read that last */
 	int			read_jumps;		/* the same, and then the clock */
 	int			moved;			/* words moved since it asked */
+	int64		whole_tick;		/* in which it asked for many in one piece */
+	int64		waited_tick;	/* in which it waited, and a slot had a number */
 	int64		range_tick;		/* of the range it has */
 	int64		range_node;
 	int64		last_id;		/* -1: none */
@@ -346,6 +348,7 @@ extern void check_word(Backend *backend, int slot, uint64 old, uint64 new);
 extern void check_tick_moved(Backend *backend, uint64 old, uint64 new);
 extern void check_mark(Database *database);
 extern void check_granted(Backend *backend);
+extern void check_turn(Backend *backend, const FlakeRefill *refill);
 extern void check_refused(Backend *backend, FlakeAnswer answer,
 						  const FlakeRefill *refill);
 extern void check_plan(Backend *backend, const FlakeMarkPlan *plan,

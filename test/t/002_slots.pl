@@ -55,6 +55,18 @@ my @id = map { scalar ask($session[ $_ % 3 ], "SELECT flake_next_id($one)") } 1 
 is_deeply(\@id, [ sort { $a <=> $b } @id ], 'one word: ids increase across sessions');
 $_->quit for @session;
 
+# Sessions that don't collide share the lowest slot, and then the next one: ids are in the order in
+# which they are asked for, and none of a tick's numbers is left out.
+my $seconds = q{'time:36 node:4 slot:2 sequence:2 tick=1s'};
+my %number;
+@session = map { session($node) } 1 .. 5;
+@id = map { scalar ask($session[ $_ % 5 ], "SELECT flake_next_id($seconds)") } 1 .. 60;
+is_deeply(\@id, [ sort { $a <=> $b } @id ], 'shared slots: ids increase across sessions');
+push @{ $number{ $_ >> 8 } }, $_ & 15 for @id;
+is_deeply($number{$_}, [ 0 .. $#{ $number{$_} } ], "shared slots: no number of tick $_ is left out")
+  for sort keys %number;
+$_->quit for @session;
+
 # A range that needs more than its slot has left passes it over; what is left there then comes
 # before that range and is not for this session.
 my $coarse = q{'time:36 node:4 slot:4 sequence:4 tick=1s'};

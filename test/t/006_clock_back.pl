@@ -161,7 +161,7 @@ sub slot { return ($_[0] >> 8) & 63; }
 # --- a jump forward that is refused, and taken back
 
 take_until_level('before the jump');
-set_clock($node, $offset);    # and so into a new tick, where a session begins at its home slot
+set_clock($node, $offset);    # and so into a new tick, where a session begins at slot 0
 is(take(1), '', 'before the jump: no error');
 set_clock($node, $offset + 2 * DAY);
 refused_by('two days forward', take(1), qr/clock jumped forward by (\d+\.\d+) seconds/,
