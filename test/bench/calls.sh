@@ -75,25 +75,34 @@ section_latency()
 {
     # shellcheck disable=SC2046
     each_round "5 latency, ns" one_latency constant clock flake flake_wide flake_ordered $(others)
+    for SESSIONS in 1 2; do
+        each_round "5 latency of a call each millisecond, $SESSIONS at once, ns" paced_latency \
+            constant flake flake_wide flake_ordered nextval
+    done
     each_round "5 first statement of a connection, us" first_statement nothing nextval flake \
         flake_preloaded
+}
+
+# The function and the argument that a contender is for bench_latency().
+latency_of()
+{
+    case $1 in
+        flake) echo "'flake_next_id(flake_layout)', 'flake'" ;;
+        flake_*) echo "'flake_next_id(flake_layout)', '${1#flake_}'" ;;
+        nextval) echo "'nextval(regclass)', 's'" ;;
+        nextval_1000) echo "'nextval(regclass)', 's1000'" ;;
+        *) echo "'$(call_of "$1")', NULL" ;;
+    esac
 }
 
 # How far the mark went tells that it was moved meanwhile.
 one_latency()
 {
-    local function argument=NULL answer name i=0 mark
-    function=$(call_of "$1")
-    case $1 in
-        flake) function='flake_next_id(flake_layout)' argument="'flake'" ;;
-        flake_*) function='flake_next_id(flake_layout)' argument="'${1#flake_}'" ;;
-        nextval) function='nextval(regclass)' argument="'s'" ;;
-        nextval_1000) function='nextval(regclass)' argument="'s1000'" ;;
-    esac
+    local answer name i=0 mark
     answer=$(sql -F ' ' 2>>"$WORK/log" <<SQL
 SELECT count(flake_next_id()) AS x, (SELECT last_value FROM flake.mark) AS before
 FROM generate_series(1, 1000) \\gset
-SELECT * FROM bench_latency('$function', $argument, $LATENCY_CALLS);
+SELECT * FROM bench_latency($(latency_of "$1"), $LATENCY_CALLS, 0);
 SELECT (last_value - :before) / 1000000 FROM flake.mark;
 SQL
     )
@@ -103,6 +112,31 @@ SQL
         record 5 latency "$1" $name ns "${answer[i++]:-}"
     done
     [[ $1 != flake* ]] || record 5 latency "$1" mark_moved ms "$mark"
+}
+
+# What a client sees that asks for an id now and then: of several such clients the mean.
+paced_latency()
+{
+    local i quantiles p50 p99 p999
+    quantiles=$(
+        for ((i = 0; i < SESSIONS; i++)); do
+            paced_client "$1" &
+        done
+        wait
+    )
+    read -r p50 p99 p999 < <(awk '{ a += $1; b += $2; c += $3 } END { if (NR) print a / NR, b / NR, c / NR }' <<<"$quantiles")
+    record 5 paced_p50 "$1" "$SESSIONS" ns "${p50:-}"
+    record 5 paced_p99 "$1" "$SESSIONS" ns "${p99:-}"
+    record 5 paced_p99.9 "$1" "$SESSIONS" ns "${p999:-}"
+}
+
+# The first calls are not counted: they move the mark after a silence.
+paced_client()
+{
+    sql -F ' ' 2>>"$WORK/log" <<SQL
+SELECT * FROM bench_latency($(latency_of "$1"), 100, 1000) \\gset x_
+SELECT p50, p99, p999 FROM bench_latency($(latency_of "$1"), $PACED_CALLS, 1000);
+SQL
 }
 
 # A connection for each statement; pgbench's log has how long each took without connecting.

@@ -109,11 +109,12 @@ quantile(const Histogram *h, double share)
 }
 
 /*
- * Calls a function, and notes the time that each call took.  The time of reading
- * the clock is part of it, the histogram's bookkeeping is not.
+ * Calls a function, each time "gap_us" after the last one, and notes the time that
+ * each call took.  The time of reading the clock is part of it, the histogram's
+ * bookkeeping is not.
  */
 static void
-measure_calls(Histogram *h, FunctionCallInfo fcinfo, int64 calls)
+measure_calls(Histogram *h, FunctionCallInfo fcinfo, int64 calls, int64 gap_us)
 {
 	MemoryContext results;
 	MemoryContext caller;
@@ -136,7 +137,9 @@ measure_calls(Histogram *h, FunctionCallInfo fcinfo, int64 calls)
 			MemoryContextReset(results);
 			CHECK_FOR_INTERRUPTS();
 		}
-		if (i % pause_after == pause_after - 1)
+		if (gap_us > 0)
+			pg_usleep(gap_us);
+		else if (i % pause_after == pause_after - 1)
 			pg_usleep(PAUSE_US);
 	}
 	MemoryContextSwitchTo(caller);
@@ -162,7 +165,7 @@ constant_of(Oid type, char *text)
 }
 
 /*
- * bench_latency(function regprocedure, argument text, calls bigint,
+ * bench_latency(function regprocedure, argument text, calls bigint, gap_us bigint,
  *		OUT p50, OUT p99, OUT p999, OUT max, OUT mean: all bigint, in ns)
  *
  * The function has no argument, then "argument" is NULL, or one.  It is called
@@ -207,7 +210,7 @@ bench_latency(PG_FUNCTION_ARGS)
 											 COERCE_EXPLICIT_CALL),
 					   &flinfo);
 
-	measure_calls(h, call, calls);
+	measure_calls(h, call, calls, PG_GETARG_INT64(3));
 	values[0] = Int64GetDatum(quantile(h, 0.5));
 	values[1] = Int64GetDatum(quantile(h, 0.99));
 	values[2] = Int64GetDatum(quantile(h, 0.999));
