@@ -15,6 +15,11 @@ my @shard = map { new_node("shard_$_", extension => 0, conf => "flake.node_id = 
 my $front = new_node('front', extension => 0, conf => "flake.node_id = 2\n",
 	init => [ allows_streaming => 'logical' ]);
 
+if (!value($front, q{SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'}))
+{
+	stop_node($_) for $front, @shard;
+	plan skip_all => 'postgres_fdw is not installed';
+}
 for my $node (@shard, $front)
 {
 	value($node, 'CREATE DATABASE shop');
