@@ -188,6 +188,31 @@ flake_backend_new_session(const FlakeLayout *layout, const char *text,
 	return &entry->session;
 }
 
+/*
+ * Go by the node id as it is now.  True: it is another one, so what was found out
+ * about the session is about the wrong slots.
+ */
+static bool
+follow_node(SessionEntry *entry)
+{
+	const FlakeLayout *layout = entry->session.layout;
+	uint64		version = flake_node_version;
+	FlakeSlots *slots;
+	int64		node;
+	bool		changed;
+
+	if (likely(entry->node_version == version))
+		return false;
+	node = flake_node_for_issuing(layout);
+	slots = flake_shmem_slots(layout, entry->text.text, node);
+	changed = slots != entry->session.slots;
+	if (changed)
+		flake_session_bind(&entry->session, slots, node);
+	flake_log_node(layout, node);
+	entry->node_version = version;
+	return changed;
+}
+
 /* What has to be seen to before a session asks for a range. */
 static void
 prepare(SessionEntry *entry, const char *function)
@@ -195,18 +220,7 @@ prepare(SessionEntry *entry, const char *function)
 	flake_backend_refuse(function);
 	/* a statement that locks no relation would not notice changes by itself */
 	AcceptInvalidationMessages();
-	if (entry->node_version != flake_node_version)
-	{
-		const FlakeLayout *layout = entry->session.layout;
-		uint64		version = flake_node_version;
-		int64		node = flake_node_for_issuing(layout);
-		FlakeSlots *slots = flake_shmem_slots(layout, entry->text.text, node);
-
-		if (slots != entry->session.slots)
-			flake_session_bind(&entry->session, slots, node);
-		flake_log_node(layout, node);
-		entry->node_version = version;
-	}
+	(void) follow_node(entry);
 	flake_log_clock();
 }
 
@@ -409,7 +423,7 @@ flake_backend_grant(FlakeSession *session, int64 need, int64 least,
 		prepare(entry, function);
 		/* may wait, and hear of changes meanwhile */
 		relation = look_at_mark(session, lead_us);
-	} while (entry->node_version != flake_node_version);
+	} while (follow_node(entry));
 	if (flake_session_keep(session, least))
 		return;
 
@@ -439,7 +453,7 @@ flake_backend_grant(FlakeSession *session, int64 need, int64 least,
 				raise_refusal(session, answer, &refill);
 		}
 		refill.relation = look_at_mark(session, lead_us);
-		if (entry->node_version != flake_node_version)
+		if (follow_node(entry))
 		{
 			/* the request was about the slots of another node id */
 			flake_backend_grant(session, need, least, function);
