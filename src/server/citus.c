@@ -27,12 +27,12 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -76,13 +76,29 @@ flake_citus_is_about_relation(Oid relid)
 		(relid == InvalidOid || relid == nodes_relid || relid == local_group_relid);
 }
 
-/* Opens and locks one of the tables; NULL if there is none of that name. */
+/*
+ * Opens and locks one of the tables; NULL if there is none of that name.  Not by
+ * RangeVarGetRelid(), which asks for a privilege on the schema: whoever may call
+ * flake_next_id() gets an id.
+ */
 static Relation
 open_table(const char *name, Oid *relid)
 {
-	*relid = RangeVarGetRelid(makeRangeVar("pg_catalog", pstrdup(name), -1),
-							  AccessShareLock, true);
-	return OidIsValid(*relid) ? relation_open(*relid, NoLock) : NULL;
+	Relation	rel;
+
+	for (;;)
+	{
+		*relid = get_relname_relid(name, PG_CATALOG_NAMESPACE);
+		if (!OidIsValid(*relid))
+			return NULL;
+		rel = try_relation_open(*relid, AccessShareLock);
+		/* while it waited for the lock the name may have gone to another one */
+		if (rel != NULL &&
+			get_relname_relid(name, PG_CATALOG_NAMESPACE) == *relid)
+			return rel;
+		if (rel != NULL)
+			relation_close(rel, AccessShareLock);
+	}
 }
 
 /* The number of the column with the group; 0 if the table is not as expected. */
@@ -183,7 +199,8 @@ read_tables(FlakeCitus *citus, Relation nodes, Relation local_group)
 
 /*
  * Reads both tables.  Needs a transaction; raises nothing, but a lock that it
- * waits for can be one of an open CREATE, ALTER or DROP EXTENSION.
+ * waits for can be one of an open CREATE, ALTER or DROP EXTENSION.  A serializable
+ * transaction has read the tables then, and can fail if nodes change meanwhile.
  */
 void
 flake_citus_read(FlakeCitus *citus)
@@ -198,6 +215,8 @@ flake_citus_read(FlakeCitus *citus)
 	nodes_hash = name_hash(NODES);
 	local_group_hash = name_hash(LOCAL_GROUP);
 	looked = true;
+	/* and the names are looked up as they are now */
+	AcceptInvalidationMessages();
 
 	nodes = open_table(NODES, &nodes_relid);
 	local_group = open_table(LOCAL_GROUP, &local_group_relid);
