@@ -441,7 +441,7 @@ CREATE FUNCTION flake.citus_state(OUT group_id integer, OUT has_workers boolean,
 	OUT highest_group integer)
 	AS 'MODULE_PATHNAME', 'flake_citus_state' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION flake.citus_state() IS
-	'group of this node in a Citus cluster, has that workers, and the highest group; NULL in a database that is on no node of one';
+	'group of this node in a Citus cluster, whether it has workers, and the highest group; NULL in a database that does not belong to a node of one';
 
 CREATE FUNCTION flake.citus_nodes(OUT node text, OUT node_id integer,
 	OUT source text, OUT problem text)

@@ -137,7 +137,7 @@ static const FlakeError *
 table_error(Relation rel, const char *name)
 {
 	if (rel == NULL)
-		return not_expected(name, "There is no such relation, but the other one of Citus is there.");
+		return not_expected(name, "Citus's other catalog exists, but this one does not.");
 	if (group_column(rel) == InvalidAttrNumber)
 		return not_expected(name, "It is not a permanent table of a superuser with a column \"" GROUP "\" of type integer.");
 	return NULL;

@@ -13,7 +13,7 @@ typedef struct FlakeCitus
 {
 	const FlakeError *error;	/* if not NULL, why nothing else is set */
 	bool		is_installed;
-	bool		is_node;		/* of a cluster, which can be a coordinator alone */
+	bool		is_node;		/* of a cluster, perhaps its only one */
 	bool		has_workers;	/* ... and the cluster has workers */
 	int32		group;			/* this node's: 0 is the coordinator's */
 	int32		highest_group;	/* of all nodes */

@@ -377,7 +377,7 @@ from_citus(FlakeNode *node)
 		return citus.error;
 	if (!citus.is_node)
 		return flake_error(ERRCODE_CONFIG_FILE_ERROR,
-						   psprintf("\"flake.node_id\" is \"%s\", but this database is on no node of a Citus cluster",
+						   psprintf("\"flake.node_id\" is \"%s\", but this database does not belong to a node of a Citus cluster",
 									flake_setting_node_id),
 						   citus.is_installed ?
 						   "\"pg_dist_node\" has no rows.  A worker that has not been added yet has the group of the coordinator." :

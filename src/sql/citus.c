@@ -231,7 +231,7 @@ flake_citus_nodes(PG_FUNCTION_ARGS)
 /*
  * flake_citus_state(): (group_id, has_workers, highest_group)
  *
- * All are NULL in a database that is on no node of a Citus cluster.
+ * All are NULL in a database that does not belong to a node of a Citus cluster.
  */
 Datum
 flake_citus_state(PG_FUNCTION_ARGS)

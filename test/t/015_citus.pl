@@ -69,7 +69,7 @@ sub super { return value($node, "SET allow_system_table_mods = on; $_[0]") }
 gives('no Citus', $derived, 'system identifier');
 set_node_id($node, 'citus');
 my $said = refuses('"citus" without Citus', 'F0000',
-	qr/"flake\.node_id" is "citus", but this database is on no node of a Citus cluster$/m);
+	qr/"flake\.node_id" is "citus", but this database does not belong to a node of a Citus cluster$/m);
 like($said, qr/DETAIL:  Citus is not installed in it\./, '... detail');
 is(sqlstate($node, "SELECT flake_next_id('time:41 sequence:12')"), '', '... a layout that needs no node id');
 for my $setting ('citus+', 'citus+x', 'citus+-1', 'citus+2147483648')
@@ -91,7 +91,7 @@ $node->safe_psql('postgres', CITUS_INSTALL);
 gives('Citus alone', $derived, 'system identifier');
 is(value($node, 'SELECT * FROM flake.citus_state()'), '||', 'Citus alone: no node of a cluster');
 set_node_id($node, 'citus');
-$said = refuses('"citus", Citus alone', 'F0000', qr/is on no node of a Citus cluster$/m);
+$said = refuses('"citus", Citus alone', 'F0000', qr/does not belong to a node of a Citus cluster$/m);
 like($said, qr/DETAIL:  "pg_dist_node" has no rows\..*HINT: .*citus_add_node\(\).*citus_set_coordinator_host\(\)/s,
 	'... detail and hint');
 
@@ -303,8 +303,8 @@ for my $setting ('citus', '')
 		[ 'a sequence', 'DROP TABLE pg_dist_node; CREATE SEQUENCE pg_catalog.pg_dist_node', 'pg_dist_node', qr/table/ ],
 		[ 'an index', 'DROP TABLE pg_dist_node; CREATE TABLE other (groupid integer); CREATE INDEX pg_dist_node ON other (groupid); ALTER TABLE other SET SCHEMA pg_catalog', 'pg_dist_node', qr/table/ ],
 		[ 'a type', 'DROP TABLE pg_dist_node; CREATE TYPE pg_catalog.pg_dist_node AS (groupid integer)', 'pg_dist_node', qr/table/ ],
-		[ 'one of both', 'DROP TABLE pg_dist_local_group', 'pg_dist_local_group', qr/no such relation/ ],
-		[ 'the other of both', 'DROP TABLE pg_dist_node', 'pg_dist_node', qr/no such relation/ ])
+		[ 'one of both', 'DROP TABLE pg_dist_local_group', 'pg_dist_local_group', qr/this one does not/ ],
+		[ 'the other of both', 'DROP TABLE pg_dist_node', 'pg_dist_node', qr/this one does not/ ])
 	{
 		my ($what, $change, $table, $detail) = @$case;
 		my ($state, $text);
