@@ -443,12 +443,12 @@ CREATE FUNCTION flake.citus_state(OUT group_id integer, OUT has_workers boolean,
 COMMENT ON FUNCTION flake.citus_state() IS
 	'group of this node in a Citus cluster, whether it has workers, and the highest group; NULL in a database that does not belong to a node of one';
 
-CREATE FUNCTION flake.citus_nodes(OUT node text, OUT node_id integer,
-	OUT source text, OUT problem text)
+CREATE FUNCTION flake.citus_nodes(OUT node text, OUT group_id integer,
+	OUT node_id integer, OUT source text, OUT problem text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'flake_citus_nodes' LANGUAGE C VOLATILE ROWS 10;
 COMMENT ON FUNCTION flake.citus_nodes() IS
-	'node ids of all nodes of the Citus cluster, which are asked for them, or why they are not known';
+	'groups of all nodes of the Citus cluster, and their node ids, for which they are asked, or why these are not known';
 
 CREATE FUNCTION flake.version_state(OUT problem text, OUT hint text)
 	AS 'MODULE_PATHNAME', 'flake_version_state' LANGUAGE C VOLATILE;
@@ -610,25 +610,32 @@ BEGIN ATOMIC
 		'Leave flake.node_id empty on all nodes, or give each a number that no other has.'
 	FROM citus_nodes AS c WHERE c.node_id IS NOT NULL
 	GROUP BY c.node_id
-	HAVING count(*) > 1
+	HAVING count(DISTINCT c.group_id) > 1 -- a node and its standby are one
+	UNION ALL
+	SELECT 'warning', format('node id %s of this server is also the group of node %s of the Citus cluster', s.node_id, c.node),
+		'That node did not tell its node id; if it is the group, both can make the same ids.',
+		'Leave flake.node_id empty on all nodes, or give each a number that no other has.'
+	FROM citus AS g, flake.node_state('time:41 node:22') AS s, citus_nodes AS c
+	WHERE c.node_id IS NULL AND c.group_id = s.node_id AND c.group_id <> g.group_id
 	UNION ALL
 	SELECT 'error', format('the node id of node %s of the Citus cluster is derived from the system identifier', c.node),
 		'Another node may have the same node id, and then the same ids; and the node may make none while shards are moved to it.',
 		'See that the metadata of Citus is synchronized to that node (hasmetadata and metadatasynced in pg_dist_node), or set flake.node_id there to a number that no other node has.'
 	FROM citus_nodes AS c WHERE c.source = 'system identifier'
 	UNION ALL
-	SELECT 'warning', coalesce('node ' || c.node || ' of the Citus cluster could not be asked for its node id: ' || c.problem,
+	SELECT 'warning', coalesce('node ' || c.node || ' of the Citus cluster did not tell its node id: ' || c.problem,
 			'the nodes of the Citus cluster could not be asked for their node ids: ' || c.problem),
-		'So it is not known whether another node has the same.',
-		'Look at the node and at flake there, and whether this role may connect to it.'
+		CASE WHEN c.node IS NULL THEN 'So it is not known whether several of them have the same.'
+			ELSE 'So it is not known whether another node has the same.' END,
+		'See what flake_node() says there, and whether this role may connect to the node. A copy of another node has that one''s group.'
 	FROM citus_nodes AS c WHERE c.problem IS NOT NULL
 	UNION ALL
 	SELECT 'warning', format('the groups of the Citus cluster, up to %s now, will soon not fit layout "%s"', c.highest_group, n.layout),
-		format('Each worker that is added takes a new group for its node id; node ids of the layout end at %s, and workers beyond that can make no ids of it.', i.nodes - 1),
+		format('Each worker that is added takes a higher group for its node id; an addition that fails takes one, too, and a crash or failover of the coordinator up to 32. Node ids of the layout end at %s; workers beyond that can make no ids of it.', i.nodes - 1),
 		'Use a layout with more node bits for new tables, or set flake.node_id on the nodes to numbers of your own.'
 	FROM citus AS c, nodes AS n, LATERAL flake_layout_info(n.layout) AS i
 	WHERE n.source = 'Citus' AND n.problem IS NULL AND i.nodes > 1
-		AND c.highest_group + (n.node_id - c.group_id) >= i.nodes * 3 / 4
+		AND c.highest_group::bigint + n.node_id - c.group_id >= i.nodes * 3 / 4
 	UNION ALL
 	SELECT 'warning', format('node id %s is derived from the system identifier', n.node_id),
 		CASE WHEN (SELECT NOT c.has_workers FROM citus AS c)

@@ -327,15 +327,34 @@ stop_node($standby);
 # --- a node that does not answer
 
 stop_node($w3);
-like(check($coordinator), qr/^warning\|node 127\.0\.0\.1:\d+ of the Citus cluster could not be asked for its node id: /m,
+like(check($coordinator), qr/^warning\|node 127\.0\.0\.1:\d+ of the Citus cluster did not tell its node id: /m,
 	'a node that is down: flake_check() says so');
+set_node_id($w1, 4);
+like(check($w1), qr/^warning\|node id 4 of this server is also the group of node 127\.0\.0\.1:\d+ of the Citus cluster$/m,
+	'... and that another node has the number that is its group');
+set_node_id($w1, '');
 start_node($w3);
 my ($postmaster) = slurp_file($w3->data_dir . '/postmaster.pid') =~ /^(\d+)$/m;
 kill 'STOP', $postmaster;
 my $began = time;
-like(check($coordinator), qr/^warning\|.* could not be asked for /m, 'a node that hangs');
+like(check($coordinator), qr/^warning\|.* did not tell its node id: /m, 'a node that takes no connections');
 cmp_ok(time - $began, '<', 30, '... holds up nobody for long');
 kill 'CONT', $postmaster;
+my $locks = session($w3);
+ask($locks, 'BEGIN; LOCK TABLE pg_catalog.pg_dist_node IN ACCESS EXCLUSIVE MODE');
+$began = time;
+is((sqlstate($coordinator, "SET statement_timeout = '3s'; SELECT flake_check()"))[0], '57014', 'a node that hangs when it is asked: statement_timeout');
+cmp_ok(time - $began, '<', 30, '... ends that');
+$locks->quit;
+is(check($coordinator), '', '... and all is well again');
+
+# --- a node that is disabled
+
+value($coordinator, "SELECT citus_disable_node(@{[ address($w3) ]}, true)");
+like(check($_), qr/^warning\|node 127\.0\.0\.1:\d+ of the Citus cluster did not tell its node id: Citus does not ask it \(isactive: false, noderole: primary\)$/,
+	$_->name . ': a node that is not asked') for $coordinator, $w1;
+value($coordinator, "SELECT citus_activate_node(@{[ address($w3) ]})");
+is(check($coordinator), '', '... and is asked again');
 
 # --- preloaded or not
 

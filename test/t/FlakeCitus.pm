@@ -18,7 +18,9 @@ CREATE TABLE pg_catalog.pg_dist_node (
 	nodeid integer PRIMARY KEY,
 	groupid integer NOT NULL,
 	nodename text NOT NULL,
-	nodeport integer NOT NULL DEFAULT 5432
+	nodeport integer NOT NULL DEFAULT 5432,
+	isactive boolean NOT NULL DEFAULT true,
+	noderole text NOT NULL DEFAULT 'primary'
 );
 CREATE TABLE pg_catalog.pg_dist_local_group (groupid integer NOT NULL PRIMARY KEY);
 INSERT INTO pg_catalog.pg_dist_local_group VALUES (0);
