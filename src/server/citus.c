@@ -4,8 +4,16 @@
  *
  * Citus gives every server of a cluster a group: 0 to the coordinator, 1, 2, ...
  * to the workers in the order in which they are added.  A worker's standby has
- * the group of its primary.  A number that was given to a worker is never given
- * to another one, so a group is as good as a node id.
+ * the group of its primary.
+ *
+ * No two rows of pg_dist_node that are primaries have the same group, so a group
+ * is a node id that is unique among the servers that are nodes at one time.  It
+ * says nothing of servers that are not, or not yet.  A group is given again after
+ * citus_finish_pg_upgrade(), when it is asked for by citus_add_node(), or when
+ * the coordinator's numbering has begun anew; a worker that was removed keeps
+ * its own.  A copy has the group of its original, and so has a clone until
+ * citus_promote_clone_and_rebalance() commits, after it has promoted it.
+ * doc/citus.md says what to do about these.
  *
  * Nothing of Citus is linked to or called.  Its two tables are found by name, and
  * taken only for what they are: nobody but a superuser can make tables in
@@ -15,11 +23,12 @@
  *		pg_dist_node			a row for each node of the cluster
  *
  * A group of 0 says little by itself.  The coordinator has it, but so has every
- * server on which Citus was just installed, and a worker that was removed: these
- * have no rows in pg_dist_node.  When Citus adds or removes a worker, it changes
- * both tables of that worker in one transaction, or the group first.  They are
- * read under one snapshot: a group of 0 from before such a change together with
- * the rows from after it would be the coordinator's group on a worker.
+ * server on which Citus was just installed, and a worker whose metadata was taken
+ * away: these have no rows in pg_dist_node.  When Citus gives a worker metadata
+ * or takes it away, it changes both tables there in one transaction, or the group
+ * first.  They are read under one snapshot: a group of 0 from before such a change
+ * together with the rows from after it would be the coordinator's group on a
+ * worker.
  */
 #include "postgres.h"
 

@@ -268,9 +268,9 @@ value($coordinator, "SELECT citus_drain_node(@{[ address($w3) ]})");
 $on_worker = session($w3);
 is(ask($on_worker, NODE), 3, 'before it goes');
 value($coordinator, "SELECT citus_remove_node(@{[ address($w3) ]})");
-is(ask($on_worker, NODE), 3, 'removed: it keeps its group, which no other node is given');
+is(ask($on_worker, NODE), 3, 'removed: its sessions go on under its group');
 is(add_node($w3), 4, 'it comes again: another group');
-is(ask($on_worker, NODE), 4, '... at once');
+is(ask($on_worker, NODE), 4, '... which they follow');
 
 # a worker that does not know of the cluster
 value($coordinator, "SELECT stop_metadata_sync_to_node(@{[ address($w3) ]})");
