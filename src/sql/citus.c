@@ -15,11 +15,10 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 #include "server/citus.h"
+#include "sql/attempt.h"
 #include "sql/row.h"
 
 PG_FUNCTION_INFO_V1(flake_citus_state);
@@ -68,10 +67,19 @@ set_option(const char *name, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Returns what a query finds; $1 is QUESTION. */
-static void
-put_nodes(ReturnSetInfo *rsinfo, const char *query)
+/* What put_nodes() is called with. */
+typedef struct NodesQuery
 {
+	ReturnSetInfo *rsinfo;
+	const char *text;			/* $1 is QUESTION */
+} NodesQuery;
+
+/* Returns what a query finds. */
+static void
+put_nodes(void *arg)
+{
+	const NodesQuery *query = arg;
+	ReturnSetInfo *rsinfo = query->rsinfo;
 	int			settings = NewGUCNestLevel();
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(QUESTION)};
@@ -79,7 +87,7 @@ put_nodes(ReturnSetInfo *rsinfo, const char *query)
 	set_option("search_path", "pg_catalog, pg_temp");
 	set_option("citus.node_connection_timeout", CONNECT_TIMEOUT);
 	if (SPI_connect() != SPI_OK_CONNECT ||
-		SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		SPI_execute_with_args(query->text, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not ask the nodes");
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(rsinfo->setResult, SPI_tuptable->vals[i]);
@@ -89,38 +97,16 @@ put_nodes(ReturnSetInfo *rsinfo, const char *query)
 
 /*
  * The same, but an error does not get through: its message is returned, and no
- * rows.  (One at the begin of the subtransaction does, as everywhere: there is
- * nothing then that could be rolled back.)
+ * rows.
  */
 static const char *
-put_nodes_safely(ReturnSetInfo *rsinfo, const char *query)
+put_nodes_safely(ReturnSetInfo *rsinfo, const char *text)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	const char *volatile problem = NULL;
+	NodesQuery	query = {.rsinfo = rsinfo,.text = text};
+	const char *problem = flake_attempt(put_nodes, &query);
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		put_nodes(rsinfo, query);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+	if (problem != NULL)
 		tuplestore_clear(rsinfo->setResult);
-		problem = error->message;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	return problem;
 }
 

@@ -22,8 +22,6 @@
 #include "nodes/nodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 #include "core/env.h"
@@ -34,6 +32,7 @@
 #include "server/relation.h"
 #include "server/settings.h"
 #include "server/shmem.h"
+#include "sql/attempt.h"
 #include "sql/layout.h"
 #include "sql/row.h"
 
@@ -44,18 +43,21 @@ PG_FUNCTION_INFO_V1(flake_version_state);
 PG_FUNCTION_INFO_V1(flake_kernel_clock);
 PG_FUNCTION_INFO_V1(flake_layout_in_default);
 
+static void
+attach_shared_memory(void *arg)
+{
+	(void) flake_shmem_area();
+	if (!RecoveryInProgress())
+		(void) flake_durable_mark();
+}
+
 /*
- * Why shared memory can't be had, NULL if it is there.  In a subtransaction, for
- * that is what cleans up after an error; a parallel operation can't begin one,
- * so there the error is raised.
+ * Why shared memory can't be had, NULL if it is there.  In a parallel operation
+ * the error is raised.
  */
 static const char *
 shared_memory_error(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	const char *volatile problem = NULL;
-
 	if ((flake_shmem_is_attached() &&
 		 (RecoveryInProgress() || flake_durable_is_attached())) ||
 		IsInParallelMode())
@@ -63,30 +65,7 @@ shared_memory_error(void)
 		(void) flake_shmem_area();
 		return NULL;
 	}
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		(void) flake_shmem_area();
-		if (!RecoveryInProgress())
-			(void) flake_durable_mark();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		problem = error->message;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return problem;
+	return flake_attempt(attach_shared_memory, NULL);
 }
 
 /*

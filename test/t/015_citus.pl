@@ -150,14 +150,17 @@ is(value($node, q{
 		UPDATE pg_dist_local_group SET groupid = 7;
 	END $$; SELECT 'well'}), 'well', 'changes within a statement and a subtransaction');
 
-# beside a statement that goes on
-ask($other, 'SELECT pg_advisory_lock(1)');
-ask_later($session, q{DO $$
+# A statement that waits in the middle, and then goes on.
+my $says_before_and_after = q{DO $$
 	DECLARE before integer := flake_node_id(flake_next_id()); BEGIN
 		PERFORM pg_advisory_lock(1);
 		RAISE WARNING 'before % after %', before, flake_node_id(flake_next_id());
 		PERFORM pg_advisory_unlock(1);
-	END $$});
+	END $$};
+
+# beside a statement that goes on
+ask($other, 'SELECT pg_advisory_lock(1)');
+ask_later($session, $says_before_and_after);
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
 value($node, 'UPDATE pg_dist_local_group SET groupid = 8');
 ask($other, 'SELECT pg_advisory_unlock(1)');
@@ -168,12 +171,7 @@ value($node, 'UPDATE pg_dist_local_group SET groupid = 7');
 ask($session, 'SET client_min_messages = debug4');
 ask($session, NODE);
 ask($other, 'SELECT pg_advisory_lock(1)');
-ask_later($session, q{DO $$
-	DECLARE before integer := flake_node_id(flake_next_id()); BEGIN
-		PERFORM pg_advisory_lock(1);
-		RAISE WARNING 'before % after %', before, flake_node_id(flake_next_id());
-		PERFORM pg_advisory_unlock(1);
-	END $$});
+ask_later($session, $says_before_and_after);
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
 value($node, 'UPDATE pg_dist_local_group SET groupid = 8');
 value($node, q{DO $$ BEGIN
