@@ -43,7 +43,7 @@ $node->stop;
 
 SKIP:
 {
-	skip 'libfaketime is not installed', 1 unless defined faketime_library();
+	skip 'no libfaketime', 1 unless defined faketime_library();
 
 	$node = new_node('beside', clock => 1);
 

@@ -39,6 +39,7 @@ my %clock_file;
 # The library that gives a program another clock, or undef.
 sub faketime_library
 {
+	return if $ENV{FLAKE_TEST_NO_FAKETIME};
 	my @found = map { glob "$_/libfaketime.so.1" }
 	  qw(/usr/lib/*/faketime /usr/lib/faketime /usr/lib64/faketime /usr/local/lib/faketime);
 	return $found[0];
@@ -47,7 +48,7 @@ sub faketime_library
 # For the first line of a file that needs it.
 sub need_faketime
 {
-	plan skip_all => 'libfaketime is not installed' unless defined faketime_library();
+	plan skip_all => 'no libfaketime' unless defined faketime_library();
 	return;
 }
 
