@@ -100,6 +100,8 @@ sub use_clock
 	$env->{FAKETIME_TIMESTAMP_FILE} = $clock_file{ $node->name };
 	$env->{FAKETIME_NO_CACHE} = 1;
 	$env->{FAKETIME_DONT_FAKE_MONOTONIC} = 1;
+	# when files were made and written is not the test's to say
+	$env->{NO_FAKE_STAT} = 1;
 	return;
 }
 
