@@ -19,14 +19,14 @@ srcdir := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 # The files of a directory of the source tree, named from its top.
 files = $(patsubst $(srcdir)/%,%,$(sort $(wildcard $(srcdir)/$(1))))
 
-EXTENSION = flake
+EXTENSION = flake flake_registry
 MODULE_big = flake
 PGFILEDESC = "flake - unique 64-bit ids, ordered by time"
 
 OBJS = $(patsubst %.c,%.o,$(call files,src/*/*.c))
 
-# The install script and, later, the upgrade scripts.
-DATA = $(call files,flake--*.sql)
+# The install scripts and, later, the upgrade scripts.
+DATA = $(call files,flake--*.sql) $(call files,flake_registry--*.sql)
 
 # Every test file stands alone, so the order of their names is as good as any.
 REGRESS = $(patsubst sql/%.sql,%,$(call files,sql/*.sql))

@@ -508,6 +508,12 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION flake.id_columns() IS 'columns whose default makes ids, and the layout that it names';
 
+CREATE FUNCTION flake.registry_findings(OUT severity text, OUT what text, OUT why text, OUT what_to_do text)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'flake_registry_findings' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION flake.registry_findings() IS
+	'what deserves attention at the registry of node ids, if there is one in this database';
+
 -- Sets of layouts are sets of texts here: pg_upgrade makes functions before
 -- operator classes.
 CREATE FUNCTION flake_check(OUT severity text, OUT what text, OUT why text, OUT what_to_do text)
@@ -668,15 +674,17 @@ BEGIN ATOMIC
 	SELECT 'warning', format('the clock may be wrong by %s seconds', round(extract(epoch FROM k.estimated_error), 3)),
 		'Ids of several servers are ordered by their clocks.',
 		'Look at the time service of this machine.'
-	FROM flake.kernel_clock() AS k WHERE k.estimated_error > interval '100 milliseconds' AND k.synchronized;
+	FROM flake.kernel_clock() AS k WHERE k.estimated_error > interval '100 milliseconds' AND k.synchronized
+	UNION ALL
+	SELECT r.* FROM flake.registry_findings() AS r;
 END;
 COMMENT ON FUNCTION flake_check() IS
 	'things that deserve attention: severity (error, warning), what, why, what to do; no rows: nothing found';
 
 REVOKE ALL ON FUNCTION flake.layout_states(), flake.mark_state(),
 	flake.node_state(flake_layout), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
-	flake_check() FROM PUBLIC;
+	flake.registry_findings(), flake_check() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION flake.layout_states(), flake.mark_state(),
 	flake.node_state(flake_layout), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
-	flake_check() TO pg_monitor, pg_database_owner;
+	flake.registry_findings(), flake_check() TO pg_monitor, pg_database_owner;
 GRANT SELECT ON flake.layouts TO pg_monitor, pg_database_owner;

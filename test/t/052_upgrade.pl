@@ -1,4 +1,5 @@
-# pg_upgrade takes the mark along, and tables that read ids.
+# pg_upgrade takes the mark along, and tables that read ids; and a registry of node ids, which is on
+# another server then and says so.
 #
 # From an older major where the environment says where one is installed, with flake, as test/upgrade
 # does: FLAKE_UPGRADE_FROM=/usr/lib/postgresql/15/bin.  Else from the same one, which shows that the
@@ -39,6 +40,14 @@ CREATE INDEX ON made (flake_node_id(id));
 INSERT INTO made SELECT FROM generate_series(1, 1000);
 SQL
 }
+value($old, 'CREATE DATABASE ids');
+value($old, <<'SQL', 'ids');
+CREATE EXTENSION flake_registry CASCADE;
+SELECT flake_create_nodes(1, 2, never_used => true);
+UPDATE flake.node_registry SET fsync_off = true;
+SELECT flake_lease_node('h', '00000000-0000-4000-8000-000000000001', now, now + 3600000000)
+FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS c;
+SQL
 my %last = map { $_ => value($old, 'SELECT max(id) FROM made', $_) } qw(template1 postgres);
 my %mark = map { $_ => mark_us($old, $_) } qw(template1 postgres);
 $old->stop;
@@ -79,5 +88,18 @@ SQL
 	is(value($new, q{SELECT what FROM flake_check() WHERE severity = 'error'}, $database), '',
 		"$database: nothing is wrong");
 }
+
+my $renew = <<'SQL';
+SELECT flake_renew_node(1, '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002', now, now + 60000000) > now
+FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS c
+SQL
+my ($state, $message) = sqlstate($new, $renew, 'ids');
+is($state, '55000', 'the registry does not answer');
+like($message, qr/DETAIL:  The system identifier is \d+, and was \d+/, '... and says why');
+value($new, 'SELECT flake_accept_registry()', 'ids');
+is(value($new, $renew, 'ids'), 't', 'once accepted, it knows its leases');
+is(sqlstate($new, 'DELETE FROM flake.node', 'ids'), '55000', '... and its tables are guarded');
+is(value($new, q{SELECT what FROM flake_check() WHERE what LIKE '%trigger%'}, 'ids'), '', '... by all triggers');
+
 stop_node($new);
 done_testing();
