@@ -13,7 +13,7 @@ use FlakeTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('pages', extension => 0, conf => "flake.node_id = 3\ntimezone = 'UTC'\n");
+my $node = new_node('pages', extension => 0, conf => "flake.node_id = 3\ntimezone = 'UTC'\nfsync = on\n");
 my $doc = "$FindBin::RealBin/../../doc";
 
 # As psql prints it, but for spaces at the ends of lines.
@@ -58,6 +58,7 @@ LOAD 'flake';
 SELECT EXISTS (SELECT FROM pg_proc WHERE proname = '$thing')
 	OR to_regclass('$thing') IS NOT NULL
 	OR EXISTS (SELECT FROM pg_settings WHERE name = '$thing')
+	OR EXISTS (SELECT FROM pg_extension WHERE extname = '$thing')
 SQL
 	}
 }
