@@ -33,7 +33,9 @@
  *		again.
  *		A value further ahead of the clock than ids may be is not taken over:
  *		ids are refused while it stands on the page, and whoever set it can set
- *		it back.
+ *		it back.  Where the node id is leased the start mark does not bind, so
+ *		all that can be written down is taken over; the mark is
+ *		kept up for releases (lease.c) and for the day when the node id is fixed.
  *	(f) The relation can be exchanged (DROP and CREATE EXTENSION, also rolled
  *		back, ALTER SEQUENCE).  A session whose relation is not the one that
  *		the shared values are about takes it over first: raises its page to
@@ -198,8 +200,9 @@ flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
 	plan.ahead_us = flake_time_read(&mark->ahead_us);
 
 	if (!plan.as_we_left_it && plan.page_us != FLAKE_NO_TIME &&
-		(plan.page_us - need->wall_us > need->lead_us + FLAKE_LEAD_GRACE_US ||
-		 plan.page_us > FLAKE_MARK_MAX_US))
+		(plan.page_us > FLAKE_MARK_MAX_US ||
+		 (!need->leased && plan.page_us - need->wall_us >
+		  need->lead_us + FLAKE_LEAD_GRACE_US)))
 	{
 		plan.verdict = FLAKE_MARK_TOO_FAR;
 		return plan;

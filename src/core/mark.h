@@ -78,6 +78,7 @@ typedef struct FlakeMarkNeed
 	int64		wall_us;		/* the wall clock */
 	int64		tick_us;		/* length of the layout's tick */
 	int64		lead_us;		/* the lead that is allowed */
+	bool		leased;			/* the start mark does not bind who asks */
 } FlakeMarkNeed;
 
 /* What the published mark says of a time. */

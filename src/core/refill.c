@@ -35,6 +35,8 @@
  *	given out of a tick that was granted before (take_one_more(), what is left
  *	of a range) are of a tick that the mark covers, for nothing lowers a mark;
  *	and flake_session_look() compares it with the start mark once more.
+ *	A server whose node id is leased is bound by the lease instead of the start
+ *	mark, and for no other life of the server was that granted: see lease.c.
  *
  * A session's ids increase (promise P2):
  *
@@ -79,6 +81,7 @@ typedef enum TickCheck
 {
 	TICK_FREE,
 	TICK_NEEDS_MARK,			/* the answer is set */
+	TICK_NEEDS_LEASE,			/* the same */
 	TICK_TOO_FAR_AHEAD,			/* of the clock, for the moment */
 	TICK_PAST_LAST,
 } TickCheck;
@@ -105,18 +108,46 @@ lead_of(const FlakeLayout *layout, const FlakeRefill *refill, int64 tick)
 }
 
 /*
+ * Raise the floor to the tick after the one that holds "us"; if that is too far
+ * ahead of the clock, the answer is going to be "late".
+ */
+static FlakeAnswer
+begin_after(const FlakeLayout *layout, FlakeRefill *refill, int64 us,
+			FlakeAnswer late)
+{
+	int64		tick;
+
+	switch (flake_layout_tick_at(layout, us, &tick))
+	{
+		case FLAKE_BEFORE:
+			break;
+		case FLAKE_AFTER:
+			return FLAKE_PAST_LAST_TICK;
+		case FLAKE_IN_RANGE:
+			if (tick >= refill->floor)
+			{
+				refill->floor = tick + 1;
+				refill->late_answer = late;
+			}
+			break;
+	}
+	return FLAKE_GRANTED;
+}
+
+/*
  * The floor, which is the earliest tick that an id asked for now may have: the
- * latest of the clock's tick, the layout's tick, the tick after the start mark,
- * and after a change of the node id the one after the session's last.
+ * latest of the clock's tick, the layout's tick, the tick after the start mark
+ * or the first one that begins in the lease, and after a change of the node id
+ * the one after the session's last.
  */
 static FlakeAnswer
 find_floor(FlakeSession *session, FlakeRefill *refill)
 {
 	const FlakeLayout *layout = session->layout;
-	int64		tick;
+	FlakeAnswer answer;
 
 	refill->now = flake_counter_sample();
-	refill->floor_is_mark = false;
+	refill->late_answer = FLAKE_CLOCK_BEHIND;
 	/* the mark has no times before 1970 */
 	if (refill->now.wall_us < 0)
 		return FLAKE_CLOCK_BEFORE_EPOCH;
@@ -133,21 +164,14 @@ find_floor(FlakeSession *session, FlakeRefill *refill)
 	refill->floor = Max(refill->floor,
 						(int64) pg_atomic_read_u64(&session->slots->tick));
 	FLAKE_POINT();
-	switch (flake_layout_tick_at(layout, flake_mark_start_us(session->mark),
-								 &tick))
-	{
-		case FLAKE_BEFORE:
-			break;
-		case FLAKE_AFTER:
-			return FLAKE_PAST_LAST_TICK;
-		case FLAKE_IN_RANGE:
-			if (tick >= refill->floor)
-			{
-				refill->floor = tick + 1;
-				refill->floor_is_mark = true;
-			}
-			break;
-	}
+	if (session->lease != NULL)
+		answer = begin_after(layout, refill, session->lease->from_us - 1,
+							 FLAKE_LEASE_AHEAD);
+	else
+		answer = begin_after(layout, refill, flake_mark_start_us(session->mark),
+							 FLAKE_MARK_AHEAD);
+	if (answer != FLAKE_GRANTED)
+		return answer;
 
 	if (session->min_tick > refill->floor)
 	{
@@ -191,14 +215,15 @@ check_tick(FlakeSession *session, FlakeRefill *refill, int64 tick,
 	need->wall_us = refill->now.wall_us;
 	need->tick_us = layout->tick_us;
 	need->lead_us = refill->lead_us;
+	need->leased = session->lease != NULL;
 	FLAKE_POINT();
 	switch (flake_mark_covers(session->mark, refill->relation, need))
 	{
 		case FLAKE_COVERED:
-			return TICK_FREE;
+			break;
 		case FLAKE_COVERED_BARELY:
 			if (refill->early_asked)
-				return TICK_FREE;
+				break;
 			refill->early_asked = true;
 			*answer = FLAKE_MOVE_MARK_EARLY;
 			return TICK_NEEDS_MARK;
@@ -207,10 +232,19 @@ check_tick(FlakeSession *session, FlakeRefill *refill, int64 tick,
 			*answer = FLAKE_MOVE_MARK;
 			return TICK_NEEDS_MARK;
 		case FLAKE_OTHER_MARK:
-			break;
+			*answer = FLAKE_LOOK_AT_MARK;
+			return TICK_NEEDS_MARK;
 	}
-	*answer = FLAKE_LOOK_AT_MARK;
-	return TICK_NEEDS_MARK;
+
+	/* the mark first: see (d) in lease.c */
+	if (session->lease != NULL &&
+		!flake_lease_covers(session->lease, need->until_us))
+	{
+		refill->lease_need_us = need->until_us;
+		*answer = FLAKE_RENEW_LEASE;
+		return TICK_NEEDS_LEASE;
+	}
+	return TICK_FREE;
 }
 
 /* Raise the layout's tick to "floor", unless it is there already. */
@@ -289,7 +323,7 @@ wait_for_clock(FlakeRefill *refill)
 	/* a clock that stands still does not hold us for more than twice that */
 	if (excess_us > FLAKE_LEAD_GRACE_US ||
 		now - refill->behind_since_us > 2 * FLAKE_LEAD_GRACE_US)
-		return refill->floor_is_mark ? FLAKE_MARK_AHEAD : FLAKE_CLOCK_BEHIND;
+		return refill->late_answer;
 	refill->wait_us = excess_us;
 	return FLAKE_WAIT;
 }
@@ -337,6 +371,7 @@ flake_refill_step(FlakeSession *session, FlakeRefill *refill)
 		case TICK_FREE:
 			break;
 		case TICK_NEEDS_MARK:
+		case TICK_NEEDS_LEASE:
 			return answer;
 		case TICK_TOO_FAR_AHEAD:
 			return wait_for_clock(refill);
@@ -364,6 +399,7 @@ flake_refill_step(FlakeSession *session, FlakeRefill *refill)
 				break;
 			case TICK_NEEDS_MARK:
 				return answer;
+			case TICK_NEEDS_LEASE:
 			case TICK_TOO_FAR_AHEAD:
 			case TICK_PAST_LAST:
 				return wait_for_next_tick(session, refill);

@@ -25,6 +25,7 @@ typedef enum FlakeAnswer
 	FLAKE_LOOK_AT_MARK,			/* it is about another relation */
 	FLAKE_MOVE_MARK,			/* to cover mark_need */
 	FLAKE_MOVE_MARK_EARLY,		/* the same, if nobody else is at it */
+	FLAKE_RENEW_LEASE,			/* to cover lease_need_us, or get another one */
 	FLAKE_WAIT,					/* about wait_us; 0: let interrupts in */
 
 	/* refused; nothing has changed */
@@ -32,6 +33,7 @@ typedef enum FlakeAnswer
 	FLAKE_PAST_LAST_TICK,
 	FLAKE_CLOCK_BEHIND,			/* by more than is allowed */
 	FLAKE_MARK_AHEAD,			/* the same, because of the start mark */
+	FLAKE_LEASE_AHEAD,			/* the same, because of the lease's beginning */
 } FlakeAnswer;
 
 /*
@@ -48,6 +50,7 @@ typedef struct FlakeRefill
 
 	/* what is to be done before the next step */
 	FlakeMarkNeed mark_need;
+	int64		lease_need_us;	/* start of a tick */
 	int64		wait_us;
 
 	/* what a refusal was about */
@@ -56,7 +59,7 @@ typedef struct FlakeRefill
 
 	/* private to refill.c */
 	int64		floor;
-	bool		floor_is_mark;	/* the start mark decides */
+	FlakeAnswer late_answer;	/* what to say if that is too far ahead */
 	bool		early_asked;
 	int			moves_asked;	/* needed ones */
 	int64		behind_since_us;	/* monotonic; 0: not waiting for the clock */

@@ -56,11 +56,13 @@ flake_slots_init(FlakeSlots *slots, const FlakeLayout *layout, int64 node)
 
 /*
  * Make a session of a layout.  "layout" must live as long as the session;
- * "slots" are those of the layout and of node id "node".
+ * "slots" are those of the layout and of node id "node", which "lease" is of,
+ * unless it is NULL.
  */
 void
 flake_session_init(FlakeSession *session, const FlakeLayout *layout,
-				   FlakeSlots *slots, FlakeMark *mark, int64 node, uint32 home)
+				   FlakeSlots *slots, FlakeLease *lease, FlakeMark *mark,
+				   int64 node, uint32 home)
 {
 	memset(session, 0, sizeof(*session));
 	session->layout = layout;
@@ -69,18 +71,20 @@ flake_session_init(FlakeSession *session, const FlakeLayout *layout,
 	session->step = UINT64CONST(1) << layout->seq_shift;
 	session->last_tick = -1;
 	session->home = home % session->nslots;
-	flake_session_bind(session, slots, node);
+	flake_session_bind(session, slots, lease, node);
 }
 
 /*
- * Use another node id, and its slots, from now on.  What is left of the range
+ * Use another node id or lease, and its slots, from now on.  What is left of the range
  * has the old one; and as a smaller node id makes smaller ids, go on in a later
  * tick only.
  */
 void
-flake_session_bind(FlakeSession *session, FlakeSlots *slots, int64 node)
+flake_session_bind(FlakeSession *session, FlakeSlots *slots,
+				   FlakeLease *lease, int64 node)
 {
 	session->slots = slots;
+	session->lease = lease;
 	session->node_part = flake_layout_node_part(session->layout, node);
 	session->min_tick = session->last_tick + 1;
 	flake_lanes_init(session);
@@ -156,7 +160,7 @@ look_at_clock(FlakeSession *session, bool looked_at_mark)
 	if (now.wall_us < tick_us && !looked_at_mark)
 		return false;
 	/* ids begin after the start mark, which may have been raised */
-	if (flake_mark_start_us(session->mark) >= tick_us)
+	if (flake_session_start_us(session) >= tick_us)
 		return false;
 	trust_counter(session, now);
 	return true;

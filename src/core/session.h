@@ -17,6 +17,7 @@
 #include "core/counter.h"
 #include "core/env.h"
 #include "core/layout.h"
+#include "core/lease.h"
 #include "core/mark.h"
 
 #define FLAKE_CACHE_LINE		64
@@ -120,6 +121,7 @@ typedef struct FlakeSession
 	/* What it takes from, and for which database. */
 	const FlakeLayout *layout;
 	FlakeSlots *slots;
+	FlakeLease *lease;			/* of the node id; NULL: it is not leased */
 	FlakeMark  *mark;
 	uint32		nslots;
 	int64		node_part;		/* of its ids: the node id in its place */
@@ -135,9 +137,10 @@ extern void flake_layout_geometry(const FlakeLayout *layout,
 								  FlakeGeometry *geometry);
 extern void flake_session_init(FlakeSession *session,
 							   const FlakeLayout *layout, FlakeSlots *slots,
-							   FlakeMark *mark, int64 node, uint32 home);
+							   FlakeLease *lease, FlakeMark *mark, int64 node,
+							   uint32 home);
 extern void flake_session_bind(FlakeSession *session, FlakeSlots *slots,
-							   int64 node);
+							   FlakeLease *lease, int64 node);
 extern void flake_session_open(FlakeSession *session, FlakeSample now,
 							   int64 lead_us);
 extern bool flake_session_look(FlakeSession *session);
@@ -152,6 +155,18 @@ static inline int64
 flake_session_field(const FlakeSession *session)
 {
 	return flake_mask(session->layout->seq_bits) + 1;
+}
+
+/*
+ * Time after which ids begin; FLAKE_NO_TIME: anywhere.  The start mark is about
+ * earlier lives of the server.  It has a lease for this one alone, so there the
+ * lease decides, and what a wrong clock has left is forgotten.
+ */
+static inline int64
+flake_session_start_us(const FlakeSession *session)
+{
+	return session->lease != NULL ? FLAKE_NO_TIME :
+		flake_mark_start_us(session->mark);
 }
 
 /* Ids left in the range. */

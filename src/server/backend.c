@@ -180,7 +180,7 @@ flake_backend_new_session(const FlakeLayout *layout, const char *text,
 	entry->text.text = MemoryContextStrdup(TopMemoryContext, text);
 	entry->text.length = strlen(text);
 	entry->node_version = version;
-	flake_session_init(&entry->session, copy_layout(layout), slots, mark, node,
+	flake_session_init(&entry->session, copy_layout(layout), slots, NULL, mark, node,
 					   flake_process_number());
 	((SessionByText *) hash_search(sessions_by_text, &entry->text, HASH_ENTER,
 								   NULL))->entry = entry;
@@ -207,7 +207,7 @@ follow_node(SessionEntry *entry)
 	slots = flake_shmem_slots(layout, entry->text.text, node);
 	changed = slots != entry->session.slots;
 	if (changed)
-		flake_session_bind(&entry->session, slots, node);
+		flake_session_bind(&entry->session, slots, NULL, node);
 	flake_log_node(layout, node);
 	entry->node_version = version;
 	return changed;
@@ -358,6 +358,8 @@ raise_refusal(const FlakeSession *session, FlakeAnswer answer,
 		case FLAKE_LOOK_AT_MARK:
 		case FLAKE_MOVE_MARK:
 		case FLAKE_MOVE_MARK_EARLY:
+		case FLAKE_RENEW_LEASE:
+		case FLAKE_LEASE_AHEAD:
 		case FLAKE_WAIT:
 			Assert(false);		/* no refusals */
 			break;

@@ -433,7 +433,7 @@ set_up(const char *name)
 	{
 		running = &processors[i];
 		running->random = i;
-		flake_session_init(&running->session, &layout, slots, mark, 1, i);
+		flake_session_init(&running->session, &layout, slots, NULL, mark, 1, i);
 		running->now = about(FLAKE_NS_PER_US * layout.tick_us);
 		fiber_make(i, run_session, NULL);
 		heap_add(running);

@@ -47,7 +47,7 @@ begin_statement(Backend *backend)
 		return;
 	backend->set = find_set(backend->node);
 	backend->bound_anew = true;
-	flake_session_bind(&backend->session, &backend->set->shared.slots,
+	flake_session_bind(&backend->session, &backend->set->shared.slots, NULL,
 					   backend->node);
 }
 
@@ -321,7 +321,7 @@ backend_start(Backend *backend)
 	world.running = backend;
 	backend->set = find_set(backend->node);
 	flake_session_init(&backend->session, &world.layout,
-					   &backend->set->shared.slots, &database->mark,
+					   &backend->set->shared.slots, NULL, &database->mark,
 					   backend->node, backend->home);
 	world.running = running;
 	fiber_make(backend->number, work, backend);

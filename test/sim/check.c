@@ -381,7 +381,8 @@ void
 check_refused(Backend *backend, FlakeAnswer answer, const FlakeRefill *refill)
 {
 	static const char *const name[] = {"granted", "look", "move", "move early",
-	"wait", "clock before epoch", "past last tick", "clock behind", "mark ahead"};
+		"renew lease", "wait", "clock before epoch", "past last tick", "clock behind",
+	"mark ahead", "lease ahead"};
 	int64		last = flake_layout_max_tick(&world.layout);
 	int64		tick_us = start_of(backend->set->seen_tick);
 	FlakeMark  *mark = &world.databases[backend->database].mark;

@@ -90,7 +90,7 @@ mutants()
     mutant 'the tick is not checked on the common path' session.h 'search: one session' \
         's/return flake_session_look(session);/return session->next_id < session->end_id;/'
     mutant 'the start mark is not looked at on the common path' session.c 'random: others set the mark' \
-        's/if (flake_mark_start_us(session->mark) >= tick_us)/if (false)/'
+        's/if (flake_session_start_us(session) >= tick_us)/if (false)/'
     mutant 'the counter is trusted for twice the tick' counter.c 'random: cycle counter' \
         's/^#define SPAN_PART.*/#define SPAN_PART 2.0/'
     mutant 'the counter is trusted beyond the tick' session.c 'random: cycle counter' \
