@@ -19,6 +19,8 @@ give_out(Backend *backend)
 void
 begin_statement(Backend *backend)
 {
+	int64		node = server_of(backend->database)->node;
+
 	if (backend->invalidated && !one_in(8))
 		hear_of_relation(backend);
 	if (backend->lead_us != world.lead_us && !one_in(8))
@@ -26,7 +28,7 @@ begin_statement(Backend *backend)
 		backend->lead_us = world.lead_us;
 		flake_session_forget_range(&backend->session);
 	}
-	if (backend->node == world.node)
+	if (backend->node == node)
 		return;
 	if (backend->statement > 0)
 	{
@@ -41,11 +43,11 @@ begin_statement(Backend *backend)
 	if (searching && one_in(2))
 		return;
 	trace("node id %lld -> %lld", (long long) backend->node,
-		  (long long) world.node);
-	backend->node = world.node;
+		  (long long) node);
+	backend->node = node;
 	if (world.layout.free_node_bits == 0)
 		return;
-	backend->set = find_set(backend->node);
+	backend->set = find_set(backend);
 	backend->bound_anew = true;
 	flake_session_bind(&backend->session, &backend->set->shared.slots, NULL,
 					   backend->node);
@@ -302,7 +304,7 @@ backend_start(Backend *backend)
 	if (database->exchanger == backend->number)
 		end_exchange(backend, false);
 	database->relation_users &= ~(1u << backend->number);
-	backend->node = world.node;
+	backend->node = server_of(backend->database)->node;
 	backend->statement = 0;
 	backend->relation = 0;
 	backend->invalidated = false;
@@ -319,7 +321,7 @@ backend_start(Backend *backend)
 	backend->leisure = searching ? 0 : world.config->starts ? 3 : choose(4);
 	counter_begin(backend);
 	world.running = backend;
-	backend->set = find_set(backend->node);
+	backend->set = find_set(backend);
 	flake_session_init(&backend->session, &world.layout,
 					   &backend->set->shared.slots, NULL, &database->mark,
 					   backend->node, backend->home);

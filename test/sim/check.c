@@ -465,12 +465,13 @@ settle_ids(int database)
 	}
 }
 
-/* No two equal ones: not in one run of the server, not in one database. */
+/* No two equal ones: not in one run of a server, not in one database. */
 static void
 check_unique(Backend *backend, int64 id)
 {
 	const FlakeLayout *layout = &world.layout;
 	Database   *database = &world.databases[backend->database];
+	int			run = server_of(backend->database)->run;
 	GivenOut   *entry = world.ids + world.nids;
 
 	while (--entry >= world.ids && entry->id != id)
@@ -486,15 +487,15 @@ check_unique(Backend *backend, int64 id)
 		entry->databases = entry->unsure = 0;
 		entry->id = id;
 	}
-	else if (entry->run == world.run ||
+	else if (entry->run == run ||
 			 (entry->databases & 1 << backend->database) != 0)
 		fail("session %d was given an id again that session %d had%s: tick %lld slot %lld sequence %lld",
 			 backend->number, entry->session,
-			 entry->run == world.run ? "" : " before a restart",
+			 entry->run == run ? "" : " before a restart",
 			 (long long) flake_layout_tick(layout, id),
 			 (long long) flake_layout_slot(layout, id),
 			 (long long) flake_layout_sequence(layout, id));
-	entry->run = world.run;
+	entry->run = run;
 	entry->databases |= 1 << backend->database;
 	entry->session = backend->number;
 	entry->flushed = world.nflushed;

@@ -54,7 +54,7 @@ mutants()
     mutant 'the slots of the old node id go on' session.c 'search: node id changes and' \
         's/^\tsession->slots = slots;/\tif (session->slots == NULL)\n\t\tsession->slots = slots;/'
     mutant 'a node id that comes back has new slots' world.c 'random: node id' \
-        's/^\tworld.nsets++;/\tset = world.nsets == MAX_SETS ? \&world.sets[1] : \&world.sets[world.nsets++];/; s/flake_slots_node(&world.layout, node))$/flake_slots_node(\&world.layout, node) \&\& node == world.running->node \&\& false)/'
+        's/^\tserver->nsets++;/\tset = server->nsets == MAX_SETS ? \&sets[1] : \&sets[server->nsets++];/; s/if (set->shared.slots.node == node)/if (false)/'
     mutant 'order is kept however far ahead it is' refill.c 'search: node id changes, the clock' \
         's/if (lead_of(layout, refill, session->min_tick) <= refill->lead_us)/if (true)/'
     mutant 'a forgotten range goes on' session.h 'random: node id' \

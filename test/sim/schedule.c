@@ -134,6 +134,15 @@ make_backends(const Config *config)
 	}
 }
 
+/* A setting of flake.node_id. */
+static int64
+any_node(void)
+{
+	if (world.config->node_rate == 0)
+		return 0;
+	return one_in(2) ? choose(1 << NODE_BITS) : choose(2);
+}
+
 /* A setting of flake.max_clock_lead. */
 static int64
 any_lead(void)
@@ -171,7 +180,7 @@ make_world(const Config *config, uint64 seed, bool traced)
 	if (config->jump_rate > 0)
 		world.max_jump_us = 10 * FLAKE_US_PER_SECOND;
 	world.count_rate = count_rates[choose(lengthof(count_rates))];
-	world.node = config->node_rate > 0 ? choose(1 << NODE_BITS) : 0;
+	world.nservers = 1;
 
 	if (!config->ends)
 		wall = start_of(1000000) + choose(3 * tick_us);
@@ -180,13 +189,17 @@ make_world(const Config *config, uint64 seed, bool traced)
 	else
 		wall = start_of(flake_layout_max_tick(&world.layout)) +
 			choose(4 * tick_us) - 3 * tick_us;
-	world.wall_offset_us = wall - world.mono_us;
-	world.true_offset_us = world.wall_offset_us;
+	world.true_offset_us = wall - world.mono_us;
 
 	for (int i = 0; i < MAX_DATABASES; i++)
 		world.databases[i].exchanger = -1;
 	begin_wal();
-	begin_server();
+	for (int i = 0; i < world.nservers; i++)
+	{
+		world.servers[i].wall_offset_us = world.true_offset_us;
+		world.servers[i].node = any_node();
+		begin_server(&world.servers[i]);
+	}
 	make_backends(config);
 	trace("%s: tick %lld us, slot bits %d, sequence bits %d, time bits %d, %d sessions, lead %lld us",
 		  config->name, (long long) tick_us, world.layout.slot_bits,
@@ -200,21 +213,27 @@ make_world(const Config *config, uint64 seed, bool traced)
 
 /* ------------------------------------------------------ what happens to it */
 
+static Server *
+any_server(void)
+{
+	return &world.servers[choose(world.nservers)];
+}
+
 /* The slots of some node id in use. */
 static SlotSet *
-any_set(void)
+any_set(const Server *server)
 {
-	return &world.sets[choose(world.nsets)];
+	return &world.sets[server - world.servers][choose(server->nsets)];
 }
 
 /* Anywhere: on the boundaries of ticks, of the lead, of the grace, far off. */
 static void
-set_clock(void)
+set_clock(Server *server)
 {
 	int64		tick_us = world.layout.tick_us;
 	int64		lead = lead_in_force(world.lead_us);
-	int64		now = wall_us();
-	int64		used = start_of(any_set()->seen_tick);	/* the layout's tick */
+	int64		now = wall_of(server);
+	int64		used = start_of(any_set(server)->seen_tick);
 	int64		to;
 
 	switch (choose(10))
@@ -250,7 +269,7 @@ set_clock(void)
 			to = world.mono_us + world.true_offset_us;
 			break;
 	}
-	world.wall_offset_us = to - world.mono_us;
+	server->wall_offset_us = to - world.mono_us;
 	trace("clock is set by %+lld us", (long long) (to - now));
 }
 
@@ -258,12 +277,13 @@ set_clock(void)
 static int64
 room_for_lead(void)
 {
-	int64		high = world.wall_offset_us;
+	const Server *server = &world.servers[0];
+	int64		high = server->wall_offset_us;
 
-	for (int i = 0; i < world.nsets; i++)
-		high = Max(high, world.sets[i].high_us);
+	for (int i = 0; i < server->nsets; i++)
+		high = Max(high, world.sets[0][i].high_us);
 	return lead_in_force(world.lead_us) - 20 * world.layout.tick_us -
-		(high - world.wall_offset_us);
+		(high - server->wall_offset_us);
 }
 
 static void
@@ -275,7 +295,7 @@ set_clock_back(void)
 
 	if (by > room)
 		return;
-	world.wall_offset_us -= by;
+	world.servers[0].wall_offset_us -= by;
 	trace("clock is set by %+lld us", (long long) -by);
 }
 
@@ -285,15 +305,16 @@ restart(const Config *config)
 {
 	int			more = world.nrecords - world.nflushed;
 	int64		since_us = world.mono_us - world.start_mono_us;
+	Server	   *server = any_server();
 
-	trace("server is restarted");
+	trace("server %d is restarted", (int) (server - world.servers));
 	world.start_excess_us = Max(world.start_excess_us - since_us, 0) +
 		world.layout.tick_us;
 	if (config->step_rate > 0)
-		set_clock();
+		set_clock(server);
 	advance(choose(2 * world.layout.tick_us));
 	world.start_mono_us = world.mono_us;
-	restart_from(world.nflushed + choose(more + 1));
+	restart_from(server, world.nflushed + choose(more + 1));
 }
 
 /* A standby has received some of what was flushed. */
@@ -304,8 +325,8 @@ promote(void)
 
 	trace("standby takes over");
 	if (one_in(2))
-		set_clock();
-	restart_from(world.nflushed - choose(less + 1));
+		set_clock(&world.servers[0]);
+	restart_from(&world.servers[0], world.nflushed - choose(less + 1));
 }
 
 /* Others set a mark: near, by less or more than the lead ahead, back, unset. */
@@ -316,7 +337,7 @@ others(const Config *config)
 	int64		tick_us = world.layout.tick_us;
 	int64		lead = lead_in_force(world.lead_us);
 	int64		old_ns = page_at(number, world.nrecords)->ns;
-	int64		now = wall_us();
+	int64		now = wall_of(server_of(number));
 	int64		ns;
 
 	switch (choose(10))
@@ -380,7 +401,7 @@ something_happens(const Config *config)
 	Backend    *backend = &world.backends[choose(world.nbackends)];
 
 	if (happens(config->step_rate))
-		set_clock();
+		set_clock(any_server());
 	if (happens(config->back_rate))
 		set_clock_back();
 	if (config->prompt && world.frozen && room_for_lead() < 0)
@@ -392,13 +413,13 @@ something_happens(const Config *config)
 	}
 	if (happens(config->jump_rate))
 	{
-		world.wall_offset_us += world.max_jump_us + choose(5) - 2;
+		world.servers[0].wall_offset_us += world.max_jump_us + choose(5) - 2;
 		trace("clock jumps");
 	}
 	if (happens(config->counter_rate))
 		counter_fault();
 	if (happens(config->node_rate))
-		world.node = one_in(2) ? choose(1 << NODE_BITS) : choose(2);
+		any_server()->node = any_node();
 	if (happens(config->lead_rate))
 		world.lead_us = any_lead();
 	if (happens(config->others_rate))

@@ -151,13 +151,14 @@ make_small_world(void)
 	add_field(FLAKE_FIELD_NODE, "low", 1, &below);
 
 	world.mono_us = TICK_US;
-	world.wall_offset_us = start_of(10) - world.mono_us;
+	world.nservers = 1;
+	world.servers[0].wall_offset_us = start_of(10) - world.mono_us;
+	world.servers[0].node = 1;
 	world.lead_us = small->lead * TICK_US;
-	world.node = 1;
 	for (int i = 0; i < MAX_DATABASES; i++)
 		world.databases[i].exchanger = -1;
 	begin_wal();
-	begin_server();
+	begin_server(&world.servers[0]);
 	world.nbackends = small->sessions;
 	for (int i = 0; i < world.nbackends; i++)
 	{
@@ -331,7 +332,7 @@ alternatives_of_clock(int number, int *count)
 			if (!is_it(&number))
 				continue;
 			world.left.steps--;
-			world.wall_offset_us += by * TICK_US;
+			world.servers[0].wall_offset_us += by * TICK_US;
 			trace("clock is set by %d ticks", by);
 			return -1;
 		}
@@ -360,10 +361,10 @@ alternatives_of_restart(int number, int *count)
 			if (!is_it(&number))
 				continue;
 			(*left)--;
-			world.wall_offset_us -= back * TICK_US;
+			world.servers[0].wall_offset_us -= back * TICK_US;
 			trace(n < world.nflushed ? "a standby takes over" : "crash");
 			world.last = -1;
-			restart_from(n);
+			restart_from(&world.servers[0], n);
 			return -1;
 		}
 	}
@@ -389,8 +390,8 @@ alternatives_of_others(int number, int *count)
 		if (is_it(&number))
 		{
 			world.left.nodes--;
-			world.node = 1 - world.node;
-			trace("node id is set to %lld", (long long) world.node);
+			world.servers[0].node = 1 - world.servers[0].node;
+			trace("node id is set to %lld", (long long) world.servers[0].node);
 			return -1;
 		}
 	}
@@ -460,7 +461,8 @@ list_parts(Part *parts)
 	parts[n++] = (Part) {(char *) &world, offsetof(World, backends)};
 	parts[n++] = (Part) {(char *) world.backends,
 	world.nbackends * sizeof(Backend)};
-	parts[n++] = (Part) {(char *) world.sets, world.nsets * sizeof(SlotSet)};
+	parts[n++] = (Part) {(char *) world.sets[0],
+	world.servers[0].nsets * sizeof(SlotSet)};
 	parts[n++] = (Part) {(char *) world.ids, world.nids * sizeof(GivenOut)};
 	parts[n++] = (Part) {(char *) world.wal, world.nrecords * sizeof(Record)};
 	for (int i = 0; i < world.nbackends; i++)
@@ -622,8 +624,8 @@ hash_state(void)
 				   offsetof(World, backends) - offsetof(World, mono_us));
 	for (int i = 0; i < world.nbackends; i++)
 		h = hash_backend(h, &world.backends[i]);
-	for (int i = 0; i < world.nsets; i++)
-		h = hash_set(h, &world.sets[i]);
+	for (int i = 0; i < world.servers[0].nsets; i++)
+		h = hash_set(h, &world.sets[0][i]);
 	h = hash_bytes(h, world.wal, world.nrecords * sizeof(Record));
 	/* in whatever order they were given out */
 	for (int i = 0; i < world.nids; i++)
@@ -631,7 +633,7 @@ hash_state(void)
 		const GivenOut *entry = &world.ids[i];
 		uint64		e = mix(7, entry->id);
 
-		e = mix(e, entry->run == world.run);
+		e = mix(e, entry->run == world.servers[0].run);
 		e = mix(e, keeps_wal() ? entry->flushed : 0);
 		ids += mix(e, entry->databases << 8 | (entry->unsure & 0xff));
 	}

@@ -45,6 +45,7 @@
 #define MAX_BACKENDS	12
 #define MAX_SLOTS		8
 #define MAX_DATABASES	2
+#define MAX_SERVERS		2
 #define MAX_IDS			2048	/* of one run, then it ends */
 #define MAX_RECORDS		2048	/* the same */
 #define NODE_BITS		4
@@ -98,7 +99,7 @@ typedef struct Record
 /* A database: its mark in shared memory, its relation, and who has locked it. */
 typedef struct Database
 {
-	FlakeMark	mark;
+	FlakeMark	mark;			/* in the memory of server number % nservers */
 	uint64		relation;		/* the one that is committed */
 	uint32		relation_users; /* who has locked it: bits */
 	int			locked_by;		/* the mark's lock; -1: nobody */
@@ -132,6 +133,15 @@ typedef struct SlotSet
 	int64		high_us;		/* highest reading - mono; see check.c */
 	int64		last_single;	/* last id without slot bits, less its node */
 } SlotSet;
+
+/* A server: its clock, and what all its sessions share. */
+typedef struct Server
+{
+	int			run;			/* no two servers and lives have the same */
+	int64		wall_offset_us; /* wall - mono */
+	int64		node;			/* flake.node_id */
+	int			nsets;
+} Server;
 
 /* What src/core/counter.c knows in one process. */
 typedef struct CounterMemory
@@ -245,13 +255,12 @@ typedef struct World
 	int64		writer_us;		/* mono; the WAL writer flushed */
 	int64		last_id_us;		/* mono; an id was given out */
 	int64		steady_us;		/* mono; from then on without a pause */
-	int			run;			/* of the server: raised by a restart */
+	int			last_run;		/* raised by each start of a server */
 
 	/* clocks; from here on it is what makes one state of a search */
 	int64		mono_us;
-	int64		wall_offset_us; /* wall - mono */
-	int64		true_offset_us; /* at the beginning */
-	bool		frozen;			/* the wall clock stands still */
+	int64		true_offset_us; /* wall - mono, at the beginning */
+	bool		frozen;			/* the wall clocks stand still */
 	double		count_rate;		/* of the cycle counter, per microsecond */
 	bool		count_frozen;
 	bool		count_wrong;	/* its rate was, at some time */
@@ -259,14 +268,13 @@ typedef struct World
 	uint64		count_base;
 	int64		dt_us;			/* what a turn takes at most, mostly */
 
-	/* the server */
+	/* the servers */
 	FlakeLayout layout;
 	int64		lead_us;		/* flake.max_clock_lead */
 	int64		max_jump_us;	/* flake.max_clock_jump */
 	int64		moved_wall_us;	/* the clocks when a mark was moved last */
 	int64		moved_mono_us;
 	int64		flush_us;		/* what a flush takes */
-	int64		node;			/* flake.node_id */
 	uint64		last_relation;
 
 	/* a search */
@@ -275,16 +283,17 @@ typedef struct World
 	int8		answer;
 	int8		last;			/* who ran last */
 
+	Server		servers[MAX_SERVERS];
 	Database	databases[MAX_DATABASES];
+	int			nservers;
 	int			nbackends;
-	int			nsets;
 	int			nids;
 	int			nrecords;
 	int			nflushed;		/* of them: a crash leaves at least these */
 
 	/* as many as are used */
 	Backend		backends[MAX_BACKENDS];
-	SlotSet		sets[MAX_SETS] pg_attribute_aligned(64);
+	SlotSet		sets[MAX_SERVERS][MAX_SETS] pg_attribute_aligned(64);
 	GivenOut	ids[MAX_IDS];
 	Record		wal[MAX_RECORDS];
 } World;
@@ -293,11 +302,12 @@ extern World world;
 
 /* world.c */
 extern int64 wall_us(void);
+extern int64 wall_of(const Server *server);
 extern void advance(int64 us);
 extern void observe(void);
 extern void turn_over(void);
 extern void sleep_us(int64 us);
-extern SlotSet *find_set(int64 node);
+extern SlotSet *find_set(const Backend *backend);
 extern const Record *page_at(int database, int nrecords);
 extern bool look_at_mark(Backend *backend, int64 lead_us,
 						 FlakeMarkVerdict *verdict);
@@ -308,8 +318,8 @@ extern void set_mark(int database, int64 ns, bool flushed);
 extern void flush_all(void);
 extern void begin_exchange(Backend *backend, int64 ns);
 extern void end_exchange(Backend *backend, bool commit);
-extern void begin_server(void);
-extern void restart_from(int nrecords);
+extern void begin_server(Server *server);
+extern void restart_from(Server *server, int nrecords);
 extern void begin_wal(void);
 extern void trace(const char *fmt,...) pg_attribute_printf(1, 2);
 
@@ -365,6 +375,13 @@ extern void forget_ids(int database, int after_flushed, bool unsure_only);
 extern void settle_ids(int database);
 extern void saw_time(SlotSet *set, int64 us);
 extern void saw_clock(Backend *backend, int64 us);
+
+/* Whose memory a database's mark is in, and what a session shares. */
+static inline Server *
+server_of(int database)
+{
+	return &world.servers[database % world.nservers];
+}
 
 /* Begins and ends of ticks, without the code under test. */
 static inline int64

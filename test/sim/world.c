@@ -45,17 +45,25 @@ since_epoch(int64 us)
 /* ------------------------------------------------------- clocks and points */
 
 int64
+wall_of(const Server *server)
+{
+	return world.mono_us + server->wall_offset_us;
+}
+
+/* The running session's; while none runs, the first server's. */
+int64
 wall_us(void)
 {
-	return world.mono_us + world.wall_offset_us;
+	return wall_of(server_of(world.running == NULL ? 0 :
+							 world.running->database));
 }
 
 void
 advance(int64 us)
 {
 	world.mono_us += us;
-	if (world.frozen)
-		world.wall_offset_us -= us;
+	for (int i = 0; world.frozen && i < world.nservers; i++)
+		world.servers[i].wall_offset_us -= us;
 }
 
 /* Compare the shared words with what they were: the running one moved them. */
@@ -160,27 +168,30 @@ sleep_us(int64 us)
 
 /* ----------------------------------------------------------- shared memory */
 
-/* The slots of a node id; the first session that uses it makes them. */
+/* The slots of the session's node id; the first one that uses it makes them. */
 SlotSet *
-find_set(int64 node)
+find_set(const Backend *backend)
 {
-	SlotSet    *set = world.sets;
+	Server	   *server = server_of(backend->database);
+	SlotSet    *sets = world.sets[server - world.servers];
+	SlotSet    *set = sets;
+	int64		node = flake_slots_node(&world.layout, backend->node);
 
-	for (; set < world.sets + world.nsets; set++)
+	for (; set < sets + server->nsets; set++)
 	{
-		if (set->shared.slots.node == flake_slots_node(&world.layout, node))
+		if (set->shared.slots.node == node)
 			return set;
 	}
-	world.nsets++;
+	server->nsets++;
 	memset(set, 0, sizeof(*set));
-	flake_slots_init(&set->shared.slots, &world.layout, node);
+	flake_slots_init(&set->shared.slots, &world.layout, backend->node);
 	set->high_us = PG_INT64_MIN / 2;
 	set->last_single = -1;
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		int64		start_us = flake_mark_start_us(&world.databases[i].mark);
 
-		if (start_us != FLAKE_NO_TIME)
+		if (start_us != FLAKE_NO_TIME && server_of(i) == server)
 			saw_time(set, start_of(tick_of(start_us) + 1));
 	}
 	return set;
@@ -286,9 +297,10 @@ begin_wal(void)
 
 /* A server that has just been started has nothing but its pages. */
 void
-begin_server(void)
+begin_server(Server *server)
 {
-	world.nsets = 0;
+	server->run = world.last_run++;
+	server->nsets = 0;
 	world.running = NULL;
 	world.waits_from_us = world.mono_us;
 	world.moved_wall_us = 0;
@@ -297,6 +309,8 @@ begin_server(void)
 		Database   *database = &world.databases[i];
 		Record	   *page = unconstify(Record *, page_at(i, world.nrecords));
 
+		if (server_of(i) != server)
+			continue;
 		if (page->hole)
 			forget_ids(i, -1, false);
 		page->hole = false;
@@ -319,21 +333,31 @@ begin_server(void)
 /*
  * The server comes up with so much of the WAL: as much as was flushed at
  * least; less where a standby takes over, and what it has not received of the
- * database is gone.
+ * database is gone.  (Two servers have one WAL here, of which each flushes all,
+ * and each loses what is its own.)
  */
 void
-restart_from(int nrecords)
+restart_from(Server *server, int nrecords)
 {
-	if (nrecords < world.nflushed)
+	int			kept = nrecords;
+
+	for (int i = 0; i < MAX_DATABASES && nrecords < world.nflushed; i++)
+		forget_ids(i, nrecords, false);
+	for (int i = nrecords; i < world.nrecords; i++)
 	{
-		for (int i = 0; i < MAX_DATABASES; i++)
-			forget_ids(i, nrecords, false);
+		if (server_of(world.wal[i].database) == server)
+			forget_record(kept);
+		else
+			world.wal[kept++] = world.wal[i];
 	}
-	world.nrecords = world.nflushed = nrecords;
-	world.run++;
-	begin_server();
+	world.nrecords = kept;
+	world.nflushed = nrecords;
+	begin_server(server);
 	for (int i = 0; i < world.nbackends; i++)
-		backend_start(&world.backends[i]);
+	{
+		if (server_of(world.backends[i].database) == server)
+			backend_start(&world.backends[i]);
+	}
 }
 
 /* The page that a session sees. */
@@ -556,6 +580,7 @@ move_mark(Backend *backend, FlakeMarkNeed need, bool early)
 	Database   *database = &world.databases[backend->database];
 	FlakeMark  *mark = &database->mark;
 	FlakeMarkFound found = {.early = early, .max_jump_us = world.max_jump_us};
+	Server	   *server = server_of(backend->database);
 	FlakeMarkPlan plan;
 	Record	   *page;
 	bool		written = true;
@@ -584,8 +609,10 @@ move_mark(Backend *backend, FlakeMarkNeed need, bool early)
 	database->promised_ns = Max(database->promised_ns, plan.write_ns);
 	if (plan.start_us != FLAKE_NO_TIME)
 	{
-		for (int i = 0; i < world.nsets; i++)
-			saw_time(&world.sets[i], start_of(tick_of(plan.start_us) + 1));
+		SlotSet    *sets = world.sets[server - world.servers];
+
+		for (int i = 0; i < server->nsets; i++)
+			saw_time(&sets[i], start_of(tick_of(plan.start_us) + 1));
 	}
 	extra_point();
 	flake_mark_prepare(mark, &plan);
