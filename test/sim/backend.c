@@ -12,6 +12,73 @@ give_out(Backend *backend)
 	check_id(backend, flake_session_give(&backend->session));
 }
 
+/* The lease that the settings ask for, and the node id. */
+static Lease *
+current_lease(const Server *server, int64 *node)
+{
+	Lease	   *lease = server->node == LEASED ? server->lease : NULL;
+
+	*node = lease == NULL ? server->node : lease->shared.node;
+	return lease;
+}
+
+/* Is the session bound as it should be? */
+static bool
+follows_node(const Backend *backend)
+{
+	int64		node;
+
+	return current_lease(server_of(backend->database), &node) == backend->lease &&
+		node == backend->node;
+}
+
+static void
+follow_node(Backend *backend)
+{
+	int64		old = backend->node;
+
+	backend->lease = current_lease(server_of(backend->database), &backend->node);
+	trace("node id %lld -> %lld%s", (long long) old, (long long) backend->node,
+		  backend->lease != NULL ? ", leased" : "");
+	if (world.layout.free_node_bits == 0)
+		return;
+	backend->set = find_set(backend);
+	backend->bound_anew = true;
+	flake_session_bind(&backend->session, &backend->set->shared.slots,
+					   backend->lease != NULL ? &backend->lease->shared : NULL,
+					   backend->node);
+}
+
+/*
+ * The lease does not allow a tick: wait for the worker, and go on with what it
+ * brings; perhaps another lease.  False: given up.
+ */
+static bool
+wait_for_lease(Backend *backend, int64 need_us)
+{
+	Server	   *server = server_of(backend->database);
+
+	for (;;)
+	{
+		if (!searching)
+			server->wanted_us = Max(server->wanted_us, need_us);
+		flake_sim_point();
+		if (!follows_node(backend))
+		{
+			follow_node(backend);
+			return true;
+		}
+		if (flake_lease_until_us(&backend->lease->shared) > need_us)
+			return true;
+		/* the registry is away, or so it seems */
+		if (searching || (!world.draining && one_in(16)))
+			return false;
+		backend->blocked = true;
+		turn_over();
+		backend->blocked = false;
+	}
+}
+
 /*
  * Between statements: messages about relations, and settings, which a reload
  * may bring later, and a long statement much later.
@@ -19,8 +86,6 @@ give_out(Backend *backend)
 void
 begin_statement(Backend *backend)
 {
-	int64		node = server_of(backend->database)->node;
-
 	if (backend->invalidated && !one_in(8))
 		hear_of_relation(backend);
 	if (backend->lead_us != world.lead_us && !one_in(8))
@@ -28,7 +93,7 @@ begin_statement(Backend *backend)
 		backend->lead_us = world.lead_us;
 		flake_session_forget_range(&backend->session);
 	}
-	if (backend->node == node)
+	if (follows_node(backend))
 		return;
 	if (backend->statement > 0)
 	{
@@ -42,15 +107,7 @@ begin_statement(Backend *backend)
 	}
 	if (searching && one_in(2))
 		return;
-	trace("node id %lld -> %lld", (long long) backend->node,
-		  (long long) node);
-	backend->node = node;
-	if (world.layout.free_node_bits == 0)
-		return;
-	backend->set = find_set(backend);
-	backend->bound_anew = true;
-	flake_session_bind(&backend->session, &backend->set->shared.slots, NULL,
-					   backend->node);
+	follow_node(backend);
 }
 
 /*
@@ -95,6 +152,13 @@ refill(Backend *backend, int64 need, int64 least, bool *kept)
 			case FLAKE_MOVE_MARK_EARLY:
 				/* what is wrong with it is told when it is needed */
 				(void) move_mark(backend, refill.mark_need, true);
+				break;
+			case FLAKE_RENEW_LEASE:
+				check_lease_refused(backend, &refill);
+				if (!wait_for_lease(backend, refill.lease_need_us))
+					return false;
+				flake_refill_begin(&backend->session, &refill, need, least,
+								   lead_us);
 				break;
 			case FLAKE_WAIT:
 				check_turn(backend, &refill);
@@ -270,6 +334,11 @@ work(void *arg)
 			search_request(backend);
 			continue;
 		}
+		if (backend->leases)
+		{
+			work_for_leases(backend);
+			continue;
+		}
 		rest(backend);
 		while (world.draining)
 		{
@@ -304,7 +373,7 @@ backend_start(Backend *backend)
 	if (database->exchanger == backend->number)
 		end_exchange(backend, false);
 	database->relation_users &= ~(1u << backend->number);
-	backend->node = server_of(backend->database)->node;
+	backend->lease = current_lease(server_of(backend->database), &backend->node);
 	backend->statement = 0;
 	backend->relation = 0;
 	backend->invalidated = false;
@@ -323,8 +392,9 @@ backend_start(Backend *backend)
 	world.running = backend;
 	backend->set = find_set(backend);
 	flake_session_init(&backend->session, &world.layout,
-					   &backend->set->shared.slots, NULL, &database->mark,
-					   backend->node, backend->home);
+					   &backend->set->shared.slots,
+					   backend->lease != NULL ? &backend->lease->shared : NULL,
+					   &database->mark, backend->node, backend->home);
 	world.running = running;
 	fiber_make(backend->number, work, backend);
 }

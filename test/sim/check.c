@@ -12,12 +12,19 @@
  * that is right this says: at most one tick ahead; after a step back: by what
  * it was set back, and one tick.  The tick after a start mark counts as a
  * reading, and after a change of the node id the one after the session's last.
- * How far ahead of the clock a start mark may be is a check of its own.
+ * How far ahead of the clock a start mark may be is a check of its own.  Where
+ * the node id is leased it is not the start mark that counts as a reading, but
+ * the lease's first tick.
  *
  * What a crash would leave is looked at whenever a word is moved: each state
  * of the WAL that a crash could leave must cover the tick.  Where others have
  * set the page back nothing does, until a session looks at it again: such
  * records are holes, and a crash that ends in one ends the promise.
+ *
+ * An id whose node id is leased never comes again, on whatever server, and
+ * nothing ends that promise.  Besides, when a number is taken its tick lies in
+ * what the registry granted to the server at that moment; when something is
+ * given back, no number of that was taken.
  */
 #include "sim.h"
 
@@ -62,9 +69,12 @@ saw_clock(Backend *backend, int64 us)
 	backend->known_us = us;
 	backend->ids_since_read = 0;
 	backend->read_jumps = backend->pair_jumps;
-	backend->start_us =
+	backend->start_us = backend->lease != NULL ? FLAKE_NO_TIME :
 		flake_mark_start_us(&world.databases[backend->database].mark);
 	saw_time(backend->set, us);
+	if (backend->asking && backend->lease != NULL &&
+		first_of(backend->lease) - us <= backend->allowed_us)
+		saw_time(backend->set, first_of(backend->lease));
 
 	/* another node id: on in a later tick, if that is not too far ahead */
 	if (backend->asking && backend->bound_anew)
@@ -203,7 +213,8 @@ check_plan(Backend *backend, const FlakeMarkPlan *plan,
 	int64		page_us = us_of(found->page_ns);
 	int64		most_us = need->wall_us + need->lead_us + FLAKE_LEAD_GRACE_US;
 
-	if (foreign && found->page_ns > 0 && page_us > most_us)
+	if (foreign && found->page_ns > 0 &&
+		page_us > (backend->lease != NULL ? FLAKE_MARK_MAX_US : most_us))
 		fail("session %d took over a mark that is too far ahead",
 			 backend->number);
 	if (plan->verdict != FLAKE_MARK_WRITE || need->until_us == FLAKE_NO_TIME)
@@ -238,7 +249,8 @@ check_mark_refused(Backend *backend, FlakeMarkVerdict verdict,
 			break;
 		case FLAKE_MARK_TOO_FAR:
 			trace("refused: mark too far");
-			right = ahead_us > need->lead_us + FLAKE_LEAD_GRACE_US ||
+			right = (backend->lease == NULL &&
+					 ahead_us > need->lead_us + FLAKE_LEAD_GRACE_US) ||
 				us_of(found->page_ns) > FLAKE_MARK_MAX_US;
 			break;
 		case FLAKE_MARK_CLOCK_JUMPED:
@@ -268,6 +280,48 @@ left_in(SlotSet *set, int64 tick)
 	return false;
 }
 
+/* Does the lease allow numbers of the tick that begins then? */
+static void
+check_lease(Backend *backend, int64 us)
+{
+	Lease	   *lease = backend->lease;
+
+	if (lease == NULL)
+		return;
+	if (us < lease->from_us)
+		fail("session %d uses node id %lld before its lease begins (%lld us)",
+			 backend->number, (long long) backend->node,
+			 (long long) (lease->from_us - us));
+	if (us >= lease->granted_us)
+		fail("session %d uses node id %lld after its lease (%lld us)",
+			 backend->number, (long long) backend->node,
+			 (long long) (us - lease->granted_us));
+	lease->taken_us = Max(lease->taken_us, us);
+}
+
+/* What is left of the lease was given back. */
+void
+check_released(const Lease *lease)
+{
+	if (lease->granted_us <= lease->taken_us)
+		fail("node id %lld was given back from a time on of which numbers were taken (%lld us)",
+			 (long long) lease->shared.node,
+			 (long long) (lease->taken_us - lease->granted_us));
+}
+
+/* It is to be renewed. */
+void
+check_lease_refused(Backend *backend, const FlakeRefill *refill)
+{
+	trace("asks for a renewal");
+	if (backend->moved != 0)
+		fail("session %d asks for a renewal, and yet it moved %d words",
+			 backend->number, backend->moved);
+	if (backend->lease == NULL ||
+		refill->lease_need_us < backend->lease->known_us)
+		fail("session %d asks for a renewal without reason", backend->number);
+}
+
 void
 check_word(Backend *backend, int slot, uint64 old, uint64 new)
 {
@@ -294,7 +348,9 @@ check_word(Backend *backend, int slot, uint64 old, uint64 new)
 	if (backend->start_us != FLAKE_NO_TIME && tick <= tick_of(backend->start_us))
 		fail("session %d moved slot %d to a tick that the start mark reaches into",
 			 backend->number, slot);
-	if (backend->demand_ns > 0 && tick <= tick_of(us_of(backend->demand_ns)))
+	check_lease(backend, start_of(tick));
+	if (backend->lease == NULL && backend->demand_ns > 0 &&
+		tick <= tick_of(us_of(backend->demand_ns)))
 		fail("session %d moved slot %d to a tick that others' mark reaches into",
 			 backend->number, slot);
 	if (ahead_of_all(backend->set, tick) > world.layout.tick_us)
@@ -389,7 +445,9 @@ check_refused(Backend *backend, FlakeAnswer answer, const FlakeRefill *refill)
 	int64		start_us = flake_mark_start_us(mark);	/* it only rises */
 	bool		right = false;
 
-	if (start_us != FLAKE_NO_TIME)
+	if (backend->lease != NULL)
+		start_us = first_of(backend->lease);
+	else if (start_us != FLAKE_NO_TIME)
 		start_us = start_of(tick_of(start_us) + 1);
 	trace("refused: %s", name[answer]);
 	if (backend->moved != 0)
@@ -407,16 +465,20 @@ check_refused(Backend *backend, FlakeAnswer answer, const FlakeRefill *refill)
 			break;
 		case FLAKE_PAST_LAST_TICK:
 			right = tick_of(backend->read_us) > last ||
-				start_us > start_of(last) || tick_us > start_of(last) ||
+				start_us > Min(start_of(last), FLAKE_MARK_MAX_US) ||
+				tick_us > start_of(last) ||
 				(backend->bound_anew && backend->range_tick >= last);
 			break;
 		case FLAKE_CLOCK_BEHIND:
 		case FLAKE_MARK_AHEAD:
+		case FLAKE_LEASE_AHEAD:
 			right = refill->behind_us > backend->allowed_us &&
 				(refill->behind_us > backend->allowed_us + FLAKE_LEAD_GRACE_US ||
 				 world.mono_us - backend->asked_us > 2 * FLAKE_LEAD_GRACE_US) &&
 				backend->read_us + refill->behind_us <=
-				(answer == FLAKE_MARK_AHEAD ? start_us : tick_us);
+				(answer == FLAKE_CLOCK_BEHIND ? tick_us : start_us) &&
+				(backend->lease != NULL ? answer != FLAKE_MARK_AHEAD :
+				 answer != FLAKE_LEASE_AHEAD);
 			break;
 		default:
 			break;
@@ -465,7 +527,10 @@ settle_ids(int database)
 	}
 }
 
-/* No two equal ones: not in one run of a server, not in one database. */
+/*
+ * No two equal ones: not in one run of a server, not in one database, and where
+ * the node id is leased nowhere.
+ */
 static void
 check_unique(Backend *backend, int64 id)
 {
@@ -487,15 +552,16 @@ check_unique(Backend *backend, int64 id)
 		entry->databases = entry->unsure = 0;
 		entry->id = id;
 	}
-	else if (entry->run == run ||
+	else if (entry->run == run || (entry->leased && backend->lease != NULL) ||
 			 (entry->databases & 1 << backend->database) != 0)
 		fail("session %d was given an id again that session %d had%s: tick %lld slot %lld sequence %lld",
 			 backend->number, entry->session,
-			 entry->run == run ? "" : " before a restart",
+			 entry->run == run ? "" : " before a restart, or on another server",
 			 (long long) flake_layout_tick(layout, id),
 			 (long long) flake_layout_slot(layout, id),
 			 (long long) flake_layout_sequence(layout, id));
 	entry->run = run;
+	entry->leased = backend->lease != NULL;
 	entry->databases |= 1 << backend->database;
 	entry->session = backend->number;
 	entry->flushed = world.nflushed;
@@ -526,6 +592,7 @@ check_id(Backend *backend, int64 id)
 		 flake_layout_node(layout, layout->fixed_id)))
 		fail("session %d was given an id of another tick or node",
 			 backend->number);
+	check_lease(backend, start_of(tick));
 	check_unique(backend, id);
 	if (world.mono_us - world.last_id_us >= WITHOUT_PAUSE_US)
 		world.steady_us = world.mono_us;

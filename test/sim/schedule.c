@@ -77,7 +77,7 @@ make_layout(const Config *config)
 
 	/* all parts of the node fixed: the node id is not used */
 	layout->free_node_bits = NODE_BITS;
-	if (one_in(8))
+	if (!config->leases && one_in(8))
 	{
 		layout->free_node_bits = 0;
 		for (int i = 0; i < layout->nfields; i++)
@@ -91,6 +91,20 @@ make_layout(const Config *config)
 			layout->fixed_id |= field->value << field->shift;
 		}
 	}
+}
+
+/* The lease worker of a server. */
+static void
+make_worker(int server)
+{
+	Backend    *backend = &world.backends[world.nbackends];
+
+	memset(backend, 0, sizeof(*backend));
+	backend->number = world.nbackends++;
+	backend->priority = choose(1000);
+	backend->database = server;
+	backend->leases = true;
+	backend_start(backend);
 }
 
 static void
@@ -132,12 +146,16 @@ make_backends(const Config *config)
 		if (config->wait_ticks > 0 && one_in(2))
 			backend->session.crowded_until = tick_of(wall_us()) + choose(200);
 	}
+	for (int i = 0; world.nleasable > 0 && i < world.nservers; i++)
+		make_worker(i);
 }
 
-/* A setting of flake.node_id. */
+/* A setting of flake.node_id; by hand two servers are not given the same one. */
 static int64
-any_node(void)
+any_node(int server)
 {
+	if (world.nleasable > 0)
+		return one_in(4) ? choose(2) + 2 * server : LEASED;
 	if (world.config->node_rate == 0)
 		return 0;
 	return one_in(2) ? choose(1 << NODE_BITS) : choose(2);
@@ -181,6 +199,12 @@ make_world(const Config *config, uint64 seed, bool traced)
 		world.max_jump_us = 10 * FLAKE_US_PER_SECOND;
 	world.count_rate = count_rates[choose(lengthof(count_rates))];
 	world.nservers = 1;
+	if (config->leases)
+	{
+		world.nservers += choose(MAX_SERVERS);
+		world.nleasable = 1 + choose(3);
+		world.lease_us = 1 + choose(6 * tick_us);
+	}
 
 	if (!config->ends)
 		wall = start_of(1000000) + choose(3 * tick_us);
@@ -197,7 +221,7 @@ make_world(const Config *config, uint64 seed, bool traced)
 	for (int i = 0; i < world.nservers; i++)
 	{
 		world.servers[i].wall_offset_us = world.true_offset_us;
-		world.servers[i].node = any_node();
+		world.servers[i].node = any_node(i);
 		begin_server(&world.servers[i]);
 	}
 	make_backends(config);
@@ -419,7 +443,11 @@ something_happens(const Config *config)
 	if (happens(config->counter_rate))
 		counter_fault();
 	if (happens(config->node_rate))
-		any_server()->node = any_node();
+	{
+		int			server = choose(world.nservers);
+
+		world.servers[server].node = any_node(server);
+	}
 	if (happens(config->lead_rate))
 		world.lead_us = any_lead();
 	if (happens(config->others_rate))
@@ -432,6 +460,8 @@ something_happens(const Config *config)
 		world.writer_us = world.mono_us;
 		flush_all();
 	}
+	if (config->leases && one_in(64))
+		late_releases();
 	if (happens(config->kill_rate) && may_be_killed(backend))
 	{
 		trace("session %d is gone, another begins", backend->number);
@@ -593,7 +623,8 @@ run_schedule(const Config *config, uint64 seed, bool traced)
 {
 	make_world(config, seed, traced);
 	while (!world.failed && world.turn < config->turns &&
-		   world.nids < MAX_IDS / 2 && world.nrecords < MAX_RECORDS / 2)
+		   world.nids < MAX_IDS / 2 && world.nrecords < MAX_RECORDS / 2 &&
+		   world.nleases < MAX_LEASES / 2)
 	{
 		something_happens(config);
 		take_turn(config->prompt);

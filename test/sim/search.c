@@ -41,6 +41,8 @@ typedef struct Small
 	int			lead;			/* allowed, in ticks */
 	int			back;			/* the clock is set so many ticks back ... */
 	int			ahead;			/* ... or ahead */
+	int			lease;			/* the node id is leased for so many ticks */
+	bool		release;		/* which are given back at some time */
 	Budget		budget;
 } Small;
 
@@ -106,6 +108,21 @@ static const Small smalls[] =
 	{.name = "early moves, relations are exchanged, crash",
 		.sessions = 2, .requests = 2, .lead = 2,
 		.budget = {.ticks = 2, .crashes = 1, .exchanges = 1, .flushes = 1}},
+	{.name = "lease: it is renewed, or another one comes",
+		.sessions = 2, .requests = 2, .lead = 2, .lease = 1,
+		.budget = {.ticks = 1, .leases = 1, .switches = 1}},
+	{.name = "lease: it is renewed, or another one comes, crash",
+		.sessions = 1, .requests = 3, .lead = 2, .back = 1, .lease = 1,
+		.budget = {.ticks = 1, .crashes = 1, .leases = 2}},
+	{.name = "lease: the node id is leased or not",
+		.sessions = 1, .requests = 3, .lead = 2, .lease = 2,
+		.budget = {.ticks = 1, .nodes = 2, .leases = 1}},
+	{.name = "release",
+		.sessions = 2, .requests = 1, .lead = 2, .lease = 8, .release = true,
+		.budget = {.crashes = 1, .switches = 3}},
+	{.name = "release, time passes",
+		.sessions = 2, .requests = 2, .lead = 2, .lease = 8, .release = true,
+		.budget = {.ticks = 1, .switches = 1}},
 };
 
 #define TICK_US		FLAKE_US_PER_SECOND
@@ -153,13 +170,15 @@ make_small_world(void)
 	world.mono_us = TICK_US;
 	world.nservers = 1;
 	world.servers[0].wall_offset_us = start_of(10) - world.mono_us;
-	world.servers[0].node = 1;
+	world.servers[0].node = small->lease > 0 ? LEASED : 1;
+	world.nleasable = small->lease > 0 ? 2 : 0;
+	world.lease_us = small->lease * TICK_US;
 	world.lead_us = small->lead * TICK_US;
 	for (int i = 0; i < MAX_DATABASES; i++)
 		world.databases[i].exchanger = -1;
 	begin_wal();
 	begin_server(&world.servers[0]);
-	world.nbackends = small->sessions;
+	world.nbackends = small->sessions + small->release;
 	for (int i = 0; i < world.nbackends; i++)
 	{
 		Backend    *backend = &world.backends[i];
@@ -167,7 +186,8 @@ make_small_world(void)
 		memset(backend, 0, sizeof(*backend));
 		backend->number = i;
 		backend->home = world.nbackends - 1 - i;
-		backend->requests_left = small->requests;
+		backend->leases = i >= small->sessions;
+		backend->requests_left = backend->leases ? 1 : small->requests;
 		backend_start(backend);
 		if (small->hasty)
 			backend->session.score = PG_INT32_MAX;
@@ -183,6 +203,13 @@ search_request(Backend *backend)
 	turn_over();
 	backend->busy = true;
 	backend->requests_left--;
+	if (backend->leases)
+	{
+		release_lease(server_of(backend->database));
+		if (choose(2) == 1)
+			next_lease(server_of(backend->database));
+		return;
+	}
 	begin_statement(backend);
 	if (world.left.exchanges > 0 && choose(2) == 1)
 	{
@@ -390,8 +417,30 @@ alternatives_of_others(int number, int *count)
 		if (is_it(&number))
 		{
 			world.left.nodes--;
-			world.servers[0].node = 1 - world.servers[0].node;
+			world.servers[0].node = small->lease == 0 ?
+				1 - world.servers[0].node :
+				world.servers[0].node == LEASED ? 1 : LEASED;
 			trace("node id is set to %lld", (long long) world.servers[0].node);
+			return -1;
+		}
+	}
+	if (world.left.leases > 0)
+	{
+		Server	   *server = &world.servers[0];
+
+		(*count)++;
+		if (is_it(&number))
+		{
+			world.left.leases--;
+			(void) extend_lease(server->lease,
+								server->lease->granted_us + TICK_US);
+			return -1;
+		}
+		(*count)++;
+		if (is_it(&number))
+		{
+			world.left.leases--;
+			first_lease(server);
 			return -1;
 		}
 	}
@@ -444,7 +493,8 @@ alternatives(int number)
 
 /* ----------------------------------------------------------------- states */
 
-#define MAX_PARTS	(5 + 2 * MAX_BACKENDS)
+#define WORLD_PARTS	6
+#define MAX_PARTS	(WORLD_PARTS + 2 * MAX_BACKENDS)
 
 typedef struct Part
 {
@@ -463,6 +513,7 @@ list_parts(Part *parts)
 	world.nbackends * sizeof(Backend)};
 	parts[n++] = (Part) {(char *) world.sets[0],
 	world.servers[0].nsets * sizeof(SlotSet)};
+	parts[n++] = (Part) {(char *) world.leases, world.nleases * sizeof(Lease)};
 	parts[n++] = (Part) {(char *) world.ids, world.nids * sizeof(GivenOut)};
 	parts[n++] = (Part) {(char *) world.wal, world.nrecords * sizeof(Record)};
 	for (int i = 0; i < world.nbackends; i++)
@@ -540,10 +591,10 @@ put_back(const Frame *frame)
 	memcpy(parts[0].place, from, parts[0].size);
 	from += parts[0].size;
 	(void) list_parts(parts);
-	for (int i = 1; i < 5 + 2 * world.nbackends; i++)
+	for (int i = 1; i < WORLD_PARTS + 2 * world.nbackends; i++)
 	{
 		/* a fiber's registers come before its stack, and say how long it is */
-		if (i >= 5)
+		if (i >= WORLD_PARTS)
 			(void) list_parts(parts);
 		memcpy(parts[i].place, from, parts[i].size);
 		from += parts[i].size;
@@ -626,6 +677,7 @@ hash_state(void)
 		h = hash_backend(h, &world.backends[i]);
 	for (int i = 0; i < world.servers[0].nsets; i++)
 		h = hash_set(h, &world.sets[0][i]);
+	h = hash_bytes(h, world.leases, world.nleases * sizeof(Lease));
 	h = hash_bytes(h, world.wal, world.nrecords * sizeof(Record));
 	/* in whatever order they were given out */
 	for (int i = 0; i < world.nids; i++)

@@ -2,10 +2,12 @@
  * sim.h
  *		A deterministic simulation of many sessions that take ids.
  *
- * The code under test is src/core itself (session, refill, lanes, mark,
+ * The code under test is src/core itself (session, refill, lanes, mark, lease,
  * counter, layout), compiled with -DFLAKE_SIMULATION; nothing of the server is
  * linked, and no decision is made here a second time.  Sessions are coroutines
  * that another one may interrupt at every FLAKE_POINT() and in every wait.
+ * (Where a memory barrier is missing can't be seen here: all that was written
+ * before is seen, in that order.)
  *
  * Everything that can go one way or another is asked of choose().  In random
  * runs chance answers, from one seed, so a run that failed can be run again and
@@ -14,6 +16,7 @@
  *
  *	fiber.c		coroutines
  *	world.c		clocks, pages, WAL, locks: what the server does around the core
+ *	registry.c	the registry of node ids, and the worker that leases from it
  *	counter.c	the processor's cycle counter
  *	choose.c	what is not determined
  *	backend.c	what a session does all day
@@ -46,10 +49,15 @@
 #define MAX_SLOTS		8
 #define MAX_DATABASES	2
 #define MAX_SERVERS		2
+#define MAX_LEASES		64		/* of one run, then it ends */
 #define MAX_IDS			2048	/* of one run, then it ends */
 #define MAX_RECORDS		2048	/* the same */
 #define NODE_BITS		4
 #define MAX_SETS		(1 << NODE_BITS)
+
+/* Below are node ids that a server is given by hand. */
+#define FIRST_LEASED	4
+#define LEASED			(-1)	/* flake.node_id */
 
 /* What a random configuration lets happen.  Rates are per 1024 turns. */
 typedef struct Config
@@ -66,6 +74,7 @@ typedef struct Config
 	bool		starts;			/* true time over many starts is measured */
 	bool		flushes;		/* moves of the mark per second are counted */
 	bool		steady;			/* nobody flushes in a call: is looked at */
+	bool		leases;			/* node ids are leased, by two servers or one */
 	int			step_rate;		/* the wall clock is set */
 	int			back_rate;		/* it is set back, within the allowed lead */
 	int			freeze_rate;	/* it stands still, or goes on */
@@ -73,7 +82,7 @@ typedef struct Config
 	int			kill_rate;		/* a backend vanishes */
 	int			restart_rate;	/* the server does */
 	int			promote_rate;	/* a standby takes over */
-	int			node_rate;		/* a reload changes the node id */
+	int			node_rate;		/* a reload changes the node id, or leases it */
 	int			lead_rate;		/* a reload changes the allowed lead */
 	int			others_rate;	/* others set a mark */
 	int			exchange_rate;	/* a session exchanges the mark's relation */
@@ -128,11 +137,30 @@ typedef struct SlotSet
 	}			shared;
 
 	/* for the checks */
+	bool		leased;			/* the node id is */
 	uint64		seen_words[MAX_SLOTS];
 	uint64		seen_tick;
 	int64		high_us;		/* highest reading - mono; see check.c */
 	int64		last_single;	/* last id without slot bits, less its node */
 } SlotSet;
+
+/* A lease of a node id. */
+typedef struct Lease
+{
+	FlakeLease	shared;			/* in its holder's memory */
+
+	/* in the registry */
+	int64		from_us;		/* what begins between these is the holder's */
+	int64		granted_us;
+	bool		over;			/* given back, or somebody has the next one */
+
+	/* on its way there; FLAKE_NO_TIME: nothing is */
+	int64		back_us;		/* given back from then on */
+
+	/* for the checks */
+	int64		known_us;		/* its end, as far as the holder knows */
+	int64		taken_us;		/* latest start of a tick that was taken from */
+} Lease;
 
 /* A server: its clock, and what all its sessions share. */
 typedef struct Server
@@ -141,6 +169,11 @@ typedef struct Server
 	int64		wall_offset_us; /* wall - mono */
 	int64		node;			/* flake.node_id */
 	int			nsets;
+
+	/* between sessions and the lease worker */
+	Lease	   *lease;			/* the latest one; NULL: nothing is ever leased */
+	bool		released;		/* at least the registry was told so */
+	int64		wanted_us;		/* latest start of a tick that sessions need */
 } Server;
 
 /* What src/core/counter.c knows in one process. */
@@ -160,9 +193,11 @@ typedef struct Backend
 	int			number;
 	uint32		home;
 	int			database;
+	bool		leases;			/* no session, but its server's lease worker */
 	FlakeSession session;
 	SlotSet    *set;			/* whose slots the session uses */
 	int64		node;
+	Lease	   *lease;			/* of the node id; NULL: it is not leased */
 	CounterMemory counter;
 
 	/* habits */
@@ -211,6 +246,7 @@ typedef struct GivenOut
 {
 	int64		id;
 	int16		run;			/* of the server; -1: forgotten */
+	bool		leased;			/* its node id was */
 	int16		flushed;		/* records in the WAL then */
 	int8		databases;		/* bits; see forget_ids() */
 	int8		session;
@@ -225,6 +261,7 @@ typedef struct Budget
 	int8		crashes;
 	int8		promotions;
 	int8		nodes;			/* the node id changes */
+	int8		leases;			/* the lease is renewed, or another one comes */
 	int8		others;			/* others set the mark */
 	int8		exchanges;		/* of the mark's relation */
 	int8		flushes;		/* by the WAL writer, or somebody's commit */
@@ -275,6 +312,7 @@ typedef struct World
 	int64		moved_wall_us;	/* the clocks when a mark was moved last */
 	int64		moved_mono_us;
 	int64		flush_us;		/* what a flush takes */
+	int64		lease_us;		/* how long leases are */
 	uint64		last_relation;
 
 	/* a search */
@@ -287,6 +325,8 @@ typedef struct World
 	Database	databases[MAX_DATABASES];
 	int			nservers;
 	int			nbackends;
+	int			nleasable;		/* node ids in the registry; 0: there is none */
+	int			nleases;		/* of all times */
 	int			nids;
 	int			nrecords;
 	int			nflushed;		/* of them: a crash leaves at least these */
@@ -294,6 +334,7 @@ typedef struct World
 	/* as many as are used */
 	Backend		backends[MAX_BACKENDS];
 	SlotSet		sets[MAX_SERVERS][MAX_SETS] pg_attribute_aligned(64);
+	Lease		leases[MAX_LEASES];
 	GivenOut	ids[MAX_IDS];
 	Record		wal[MAX_RECORDS];
 } World;
@@ -322,6 +363,14 @@ extern void begin_server(Server *server);
 extern void restart_from(Server *server, int nrecords);
 extern void begin_wal(void);
 extern void trace(const char *fmt,...) pg_attribute_printf(1, 2);
+
+/* registry.c */
+extern void first_lease(Server *server);
+extern void next_lease(Server *server);
+extern bool extend_lease(Lease *lease, int64 until_us);
+extern void release_lease(Server *server);
+extern void late_releases(void);
+extern void work_for_leases(Backend *worker);
 
 /* counter.c */
 extern void counter_begin(Backend *backend);
@@ -359,6 +408,8 @@ extern void check_tick_moved(Backend *backend, uint64 old, uint64 new);
 extern void check_mark(Database *database);
 extern void check_granted(Backend *backend);
 extern void check_turn(Backend *backend, const FlakeRefill *refill);
+extern void check_lease_refused(Backend *backend, const FlakeRefill *refill);
+extern void check_released(const Lease *lease);
 extern void check_refused(Backend *backend, FlakeAnswer answer,
 						  const FlakeRefill *refill);
 extern void check_plan(Backend *backend, const FlakeMarkPlan *plan,
@@ -398,6 +449,13 @@ tick_of(int64 us)
 	int64		tick = since / world.layout.tick_us;
 
 	return tick - (since % world.layout.tick_us < 0 ? 1 : 0);
+}
+
+/* The first tick of a lease begins then. */
+static inline int64
+first_of(const Lease *lease)
+{
+	return start_of(tick_of(lease->from_us - 1) + 1);
 }
 
 /* From the page's unit, rounded up. */

@@ -185,13 +185,14 @@ find_set(const Backend *backend)
 	server->nsets++;
 	memset(set, 0, sizeof(*set));
 	flake_slots_init(&set->shared.slots, &world.layout, backend->node);
+	set->leased = backend->lease != NULL;
 	set->high_us = PG_INT64_MIN / 2;
 	set->last_single = -1;
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		int64		start_us = flake_mark_start_us(&world.databases[i].mark);
 
-		if (start_us != FLAKE_NO_TIME && server_of(i) == server)
+		if (start_us != FLAKE_NO_TIME && server_of(i) == server && !set->leased)
 			saw_time(set, start_of(tick_of(start_us) + 1));
 	}
 	return set;
@@ -301,9 +302,13 @@ begin_server(Server *server)
 {
 	server->run = world.last_run++;
 	server->nsets = 0;
+	server->lease = NULL;
+	server->wanted_us = 0;
 	world.running = NULL;
 	world.waits_from_us = world.mono_us;
 	world.moved_wall_us = 0;
+	if (world.nleasable > 0)
+		first_lease(server);
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		Database   *database = &world.databases[i];
@@ -612,7 +617,10 @@ move_mark(Backend *backend, FlakeMarkNeed need, bool early)
 		SlotSet    *sets = world.sets[server - world.servers];
 
 		for (int i = 0; i < server->nsets; i++)
-			saw_time(&sets[i], start_of(tick_of(plan.start_us) + 1));
+		{
+			if (!sets[i].leased)
+				saw_time(&sets[i], start_of(tick_of(plan.start_us) + 1));
+		}
 	}
 	extra_point();
 	flake_mark_prepare(mark, &plan);
@@ -723,6 +731,7 @@ look_at_mark(Backend *backend, int64 lead_us, FlakeMarkVerdict *verdict)
 	need.wall_us = flake_clock_us();
 	need.tick_us = world.layout.tick_us;
 	need.lead_us = lead_us;
+	need.leased = backend->lease != NULL;
 	*verdict = move_mark(backend, need, false);
 	return *verdict == FLAKE_MARK_KEEP || *verdict == FLAKE_MARK_WRITE;
 }
