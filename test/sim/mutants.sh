@@ -3,7 +3,7 @@
 # copy, and some property must fail.  To be sourced.
 #
 # mutant NAME FILE WHERE SCRIPT: a sed script; it must change the file, which is one of the
-# core, or for what the server does around it test/sim/world.c.  WHERE is "random: TEXT" or
+# core, or for what the server does around it test/sim/world.c or registry.c.  WHERE is "random: TEXT" or
 # "search: TEXT", which chooses the configurations or the small worlds that must notice,
 # by a part of their names; without a text it is all of them.
 
@@ -138,7 +138,47 @@ mutants()
     mutant 'the mark is not moved early' mark.c 'random: flushes, ids' \
         's/if (likely(left_us >= FLAKE_MARK_EARLY_US))/if (true)/'
 
+    # --- the lease
+    mutant 'the end of the lease is not looked at' lease.h 'search: lease' \
+        's/ \&\& tick_us < flake_lease_until_us(lease);/;/'
+    mutant 'a tick that begins at the end of the lease counts' lease.h 'search: lease' \
+        's/tick_us < flake_lease_until_us(lease)/tick_us <= flake_lease_until_us(lease)/'
+    mutant 'a lease begins before it was granted' lease.c 'random: leases' \
+        's/lease->from_us = from_us;/lease->from_us = from_us - FLAKE_US_PER_SECOND;/'
+    mutant 'ids begin in the tick that holds the beginning of the lease' refill.c 'random: leases' \
+        's/session->lease->from_us - 1,/session->lease->from_us - 1 - layout->tick_us,/'
+    mutant 'the lease of a borrowed tick is not looked at' refill.c 'search: lease' \
+        's/^\tif (session->lease != NULL \&\&$/\tif (session->lease != NULL \&\& tick == refill->floor \&\&/'
+    mutant 'the lease is looked at before the mark' refill.c 'search: release' \
+        '/^check_tick(/,/^}/ { s/^\tneed->leased = .*/&\n\tbool allowed = session->lease == NULL || flake_lease_covers(session->lease, need->until_us);/; s/!flake_lease_covers(session->lease, need->until_us)/!allowed/ }'
+    mutant 'a release does not lower the end' lease.c 'search: release' \
+        's/Min(mark_us + 1, flake_lease_until_us(lease))/flake_lease_until_us(lease)/'
+    mutant 'a release raises the end' lease.c 'random: leases' \
+        's/Min(mark_us + 1, flake_lease_until_us(lease))/mark_us + 1/'
+    mutant 'the time of the mark is given back' lease.c 'search: release' \
+        's/Max(mark_us + 1, lease->from_us)/Max(mark_us, lease->from_us)/'
+    mutant 'a renewal lowers the end' lease.c 'random: leases' \
+        's/Max(until_us, flake_lease_until_us(lease)));/until_us);/'
+    mutant 'what sessions want is not asked for' lease.c 'random: leases' \
+        's/return Max(now_us, wanted_us) + length_us;/return now_us + length_us;/'
+    mutant 'another node id keeps the old lease' session.c 'search: lease' \
+        's/^\tsession->lease = lease;/\tif (session->lease == NULL)\n\t\tsession->lease = lease;/'
+    mutant 'the start mark binds where there is a lease' refill.c 'search: lease' \
+        's/^\tif (session->lease != NULL)$/\tif (session->lease != NULL \&\& flake_mark_start_us(session->mark) == FLAKE_NO_TIME)/'
+    mutant 'the start mark does not bind where there is no lease' refill.c 'random: leases, node' \
+        's/begin_after(layout, refill, flake_mark_start_us(session->mark),/begin_after(layout, refill, FLAKE_NO_TIME,/'
+    mutant 'a mark too far ahead is refused where there is a lease' mark.c 'random: leases, node' \
+        's/(!need->leased \&\& plan.page_us/(plan.page_us/'
+
     # --- what the server does around it
+    mutant 'a server goes on with the lease of its life before' world.c 'random: leases' \
+        's/^\tserver->lease = NULL;//; s/^\tif (world.nleasable > 0)$/\tif (world.nleasable > 0 \&\& server->lease == NULL)/'
+    mutant 'the registry grants the same again' registry.c 'random: leases' \
+        's/^\t\tfrom_us = Max(from_us, other->granted_us);//'
+    mutant 'a release goes by marks read before it lowered the end' registry.c 'search: release' \
+        '/registry is away and/,/^}/ s/^\tmark_us = latest_mark(server);//'
+    mutant 'a lease is renewed after its release was sent' registry.c 'random: leases' \
+        's/^\tserver->released = true;//'
     mutant 'the mark is not flushed' world.c 'search: crash' \
         's/^\tflush(database->in_flight);//'
     mutant 'the mark is published before it is flushed' world.c 'search: crash' \
