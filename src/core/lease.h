@@ -54,8 +54,8 @@ flake_lease_until_us(FlakeLease *lease)
 }
 
 /*
- * May ids of a tick that begins then be taken?  To be asked after
- * flake_mark_covers() was true of that time; see (c) in lease.c.
+ * May ids of a tick that begins then be taken?  What counts is the answer after
+ * flake_mark_covers() was true of that time; see (d) in lease.c.
  */
 static inline bool
 flake_lease_covers(FlakeLease *lease, int64 tick_us)

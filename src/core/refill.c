@@ -187,6 +187,22 @@ find_floor(FlakeSession *session, FlakeRefill *refill)
 }
 
 /*
+ * Does the lease, if there is one, allow the tick that begins at
+ * mark_need.until_us?  Else the answer is set.
+ */
+static bool
+check_lease(FlakeSession *session, FlakeRefill *refill, FlakeAnswer *answer)
+{
+	int64		tick_us = refill->mark_need.until_us;
+
+	if (session->lease == NULL || flake_lease_covers(session->lease, tick_us))
+		return true;
+	refill->lease_need_us = tick_us;
+	*answer = FLAKE_RENEW_LEASE;
+	return false;
+}
+
+/*
  * May ids of this tick be issued now?  Nothing shared has been changed yet,
  * but for the mark.
  */
@@ -216,6 +232,10 @@ check_tick(FlakeSession *session, FlakeRefill *refill, int64 tick,
 	need->tick_us = layout->tick_us;
 	need->lead_us = refill->lead_us;
 	need->leased = session->lease != NULL;
+
+	/* a mark is not moved for a tick that is refused all the same */
+	if (!check_lease(session, refill, answer))
+		return TICK_NEEDS_LEASE;
 	FLAKE_POINT();
 	switch (flake_mark_covers(session->mark, refill->relation, need))
 	{
@@ -236,15 +256,8 @@ check_tick(FlakeSession *session, FlakeRefill *refill, int64 tick,
 			return TICK_NEEDS_MARK;
 	}
 
-	/* the mark first: see (d) in lease.c */
-	if (session->lease != NULL &&
-		!flake_lease_covers(session->lease, need->until_us))
-	{
-		refill->lease_need_us = need->until_us;
-		*answer = FLAKE_RENEW_LEASE;
-		return TICK_NEEDS_LEASE;
-	}
-	return TICK_FREE;
+	/* again, for what counts is a look after the mark: see (d) in lease.c */
+	return check_lease(session, refill, answer) ? TICK_FREE : TICK_NEEDS_LEASE;
 }
 
 /* Raise the layout's tick to "floor", unless it is there already. */

@@ -201,9 +201,9 @@ check_mark(Database *database)
 }
 
 /*
- * A plan is going to be carried out: nothing that should have been refused, and
- * no mark that a start could not use at once or after the grace, but for what
- * was asked for.
+ * A plan is going to be carried out: nothing that should have been refused, also
+ * by a lease that never covered so much, and no mark that a start could not use
+ * at once or after the grace, but for what was asked for.
  */
 void
 check_plan(Backend *backend, const FlakeMarkPlan *plan,
@@ -219,6 +219,9 @@ check_plan(Backend *backend, const FlakeMarkPlan *plan,
 			 backend->number);
 	if (plan->verdict != FLAKE_MARK_WRITE || need->until_us == FLAKE_NO_TIME)
 		return;
+	if (backend->lease != NULL && need->until_us >= backend->lease->latest_us)
+		fail("session %d moved the mark for a tick after its lease",
+			 backend->number);
 	if (found->max_jump_us > 0 && found->jump_us > found->max_jump_us)
 		fail("session %d moved the mark by a clock that jumped",
 			 backend->number);

@@ -148,9 +148,11 @@ mutants()
     mutant 'ids begin in the tick that holds the beginning of the lease' refill.c 'random: leases' \
         's/session->lease->from_us - 1,/session->lease->from_us - 1 - layout->tick_us,/'
     mutant 'the lease of a borrowed tick is not looked at' refill.c 'search: lease' \
-        's/^\tif (session->lease != NULL \&\&$/\tif (session->lease != NULL \&\& tick == refill->floor \&\&/'
-    mutant 'the lease is looked at before the mark' refill.c 'search: release' \
-        '/^check_tick(/,/^}/ { s/^\tneed->leased = .*/&\n\tbool allowed = session->lease == NULL || flake_lease_covers(session->lease, need->until_us);/; s/!flake_lease_covers(session->lease, need->until_us)/!allowed/ }'
+        '/floor + 1, &answer/,/^\t\t}/ s/^\t\t\tcase TICK_NEEDS_LEASE:$/&\n\t\t\t\tbreak;/'
+    mutant 'the lease is looked at before the mark only' refill.c 'search: release' \
+        's/return check_lease(session, refill, answer) ? TICK_FREE : TICK_NEEDS_LEASE;/return TICK_FREE;/'
+    mutant 'the lease is looked at after the mark only' refill.c 'random: leases' \
+        's/if (!check_lease(session, refill, answer))/if (false)/'
     mutant 'a release does not lower the end' lease.c 'search: release' \
         's/Min(mark_us + 1, flake_lease_until_us(lease))/flake_lease_until_us(lease)/'
     mutant 'a release raises the end' lease.c 'random: leases' \

@@ -35,7 +35,8 @@ grant(int64 node, int64 from_us, int64 until_us)
 	world.nleases++;
 	memset(lease, 0, sizeof(*lease));
 	lease->from_us = from_us;
-	lease->granted_us = lease->known_us = Max(until_us, from_us + 1);
+	lease->granted_us = Max(until_us, from_us + 1);
+	lease->known_us = lease->latest_us = lease->granted_us;
 	lease->back_us = lease->taken_us = FLAKE_NO_TIME;
 	flake_lease_init(&lease->shared, node, from_us, lease->granted_us);
 	trace("node id %lld is leased from %+lld until %+lld", (long long) node,
@@ -162,6 +163,7 @@ extend_lease(Lease *lease, int64 until_us)
 		flake_sim_point();
 	flake_lease_extend(&lease->shared, until_us);
 	lease->known_us = Max(lease->known_us, until_us);
+	lease->latest_us = Max(lease->latest_us, until_us);
 	trace("node id %lld is leased until %+lld", (long long) lease->shared.node,
 		  (long long) (lease->known_us - world.layout.epoch_us));
 	return true;

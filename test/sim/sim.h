@@ -159,6 +159,7 @@ typedef struct Lease
 
 	/* for the checks */
 	int64		known_us;		/* its end, as far as the holder knows */
+	int64		latest_us;		/* the latest that this was */
 	int64		taken_us;		/* latest start of a tick that was taken from */
 } Lease;
 
