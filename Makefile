@@ -17,13 +17,16 @@
 srcdir := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 
 # The files of a directory of the source tree, named from its top.
-files = $(patsubst $(srcdir)/%,%,$(sort $(wildcard $(srcdir)/$(1))))
+files = $(patsubst $(srcdir)/%,%,$(sort $(wildcard $(addprefix $(srcdir)/,$(1)))))
 
 EXTENSION = flake flake_registry
 MODULE_big = flake
 PGFILEDESC = "flake - unique 64-bit ids, ordered by time"
 
-OBJS = $(patsubst %.c,%.o,$(call files,src/*/*.c))
+OBJS = $(patsubst %.c,%.o,$(call files,src/core/*.c src/server/*.c src/sql/*.c))
+
+# libpq is linked by a library of its own, which only the lease worker loads.
+MODULES = flake_libpq
 
 # The install scripts and, later, the upgrade scripts.
 DATA = $(call files,flake--*.sql) $(call files,flake_registry--*.sql)
@@ -86,6 +89,19 @@ PROVE_FLAGS += -I $(srcdir)/test/t
 # PGXS knows no dependencies on headers; the sources are few and quick to build.
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(srcdir)/src/*/*.h) $(srcdir)/flake.control \
 	$(srcdir)/Makefile
+
+flake_libpq.o flake_libpq.bc: src/libpq/flake_libpq.c $(wildcard $(srcdir)/src/*/*.h) \
+	$(srcdir)/flake.control $(srcdir)/Makefile
+
+flake_libpq.o: src/libpq/flake_libpq.c
+	@test -e '$(includedir)/libpq-fe.h' || { echo 'libpq-fe.h is not in $(includedir): install the development files of libpq (libpq-dev, libpq-devel)' >&2; exit 1; }
+	$(CC) $(CFLAGS) -I$(includedir) $(CPPFLAGS) -c -o $@ $<
+
+flake_libpq.bc: src/libpq/flake_libpq.c
+	$(COMPILE.c.bc) -I$(includedir) -o $@ $<
+
+# PGXS links it.
+flake_libpq$(DLSUFFIX): override LDFLAGS_SL += $(libpq)
 
 # Not by a rule: VPATH would find the source tree's directories.
 $(shell mkdir -p $(sort $(dir $(OBJS))))

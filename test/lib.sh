@@ -147,6 +147,9 @@ need()
     "$@" >/dev/null 2>&1 || MISSING+=("$package")
 }
 
+# libpq's header, where make looks for it.
+have_libpq() { test -e "$("${PG_CONFIG:-pg_config}" --includedir 2>/dev/null)/libpq-fe.h"; }
+
 have_faketime()
 {
     local f
@@ -186,6 +189,7 @@ list_missing()
                 need make command -v make
                 need gcc command -v "$(compiler)"
                 need libc6-dev test -e /usr/include/stdio.h
+                need libpq-dev have_libpq
                 need "postgresql-$PG_MAJOR" test -x "${PG_BINDIR:-$dir/bin}/postgres"
                 # the headers, too: Debian's client package has PGXS without them
                 need "postgresql-server-dev-$PG_MAJOR" ls "$(pgxs_makefile)" \
