@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/xact.h"
 
 #include "server/compat.h"
@@ -39,8 +41,18 @@ int			flake_setting_max_clock_lead = 5000;
  */
 int			flake_setting_max_clock_jump = 86400;
 
+/*
+ * flake.registry and flake.registry_2: the databases that lease node ids, as
+ * connection strings.
+ */
+char	   *flake_setting_registry[FLAKE_REGISTRIES] = {NULL, NULL};
+
+/* flake.lease_time: how long a lease is asked for, in seconds. */
+int			flake_setting_lease_time = 3600;
+
 static const char *const setting_names[] = {
-	FLAKE_NODE_ID, FLAKE_MAX_CLOCK_LEAD, FLAKE_MAX_CLOCK_JUMP
+	FLAKE_NODE_ID, FLAKE_MAX_CLOCK_LEAD, FLAKE_MAX_CLOCK_JUMP, FLAKE_REGISTRY,
+	FLAKE_REGISTRY_2, FLAKE_LEASE_TIME
 };
 
 /* Which of them had a value before the library was loaded. */
@@ -112,4 +124,74 @@ flake_check_settings(void)
 
 	if (error != NULL)
 		flake_raise(error);
+}
+
+/* Is that a keyword of libpq whose value is a secret? */
+static bool
+is_secret(const char *keyword, size_t length)
+{
+	static const char *const secrets[] = {
+		"password", "sslpassword", "scram_client_key", "scram_server_key",
+		"oauth_client_secret"
+	};
+
+	for (size_t i = 0; i < lengthof(secrets); i++)
+	{
+		if (length == strlen(secrets[i]) &&
+			memcmp(keyword, secrets[i], length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Why a connection string is not accepted, NULL if it is.  Only the keywords are
+ * looked at: libpq reads it when it is used, in another process.  So the form
+ * is the plain one, in which a secret can't hide from us.
+ */
+const char *
+flake_registry_problem(const char *conninfo)
+{
+	const char *at = conninfo;
+
+	for (;;)
+	{
+		const char *keyword;
+		size_t		length;
+
+		at += strspn(at, " \t\n\r\f\v");
+		if (*at == '\0')
+			return NULL;
+		keyword = at;
+		length = strcspn(at, "= \t\n\r\f\v");
+		at += length;
+		at += strspn(at, " \t\n\r\f\v");
+		if (*at != '=' || memchr(keyword, '/', length) != NULL)
+			return "It must consist of pairs such as \"host=ids1 dbname=ids user=ids\".";
+		if (is_secret(keyword, length))
+			return "A password or other secret does not belong in it, where others can read it.  Put it in the password file of the server's user, or use a certificate.";
+		at++;
+		at += strspn(at, " \t\n\r\f\v");
+
+		/* the value, with backslashes before what has a meaning */
+		if (*at == '\'')
+		{
+			for (at++; *at != '\'' && *at != '\0'; at++)
+			{
+				if (*at == '\\' && at[1] != '\0')
+					at++;
+			}
+			if (*at == '\0')
+				return "A quoted value in it has no end.";
+			at++;
+		}
+		else
+		{
+			for (; *at != '\0' && !isspace((unsigned char) *at); at++)
+			{
+				if (*at == '\\' && at[1] != '\0')
+					at++;
+			}
+		}
+	}
 }

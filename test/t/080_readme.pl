@@ -84,7 +84,7 @@ while ($page =~ /`(flake_\w+\((?:'|\d)[^`…]*\))`/g)
 my %listed;
 foreach my $row ($page =~ /^\| (`flake[_.].*?) \|/mg)
 {
-	$listed{$_} = 1 foreach $row =~ /`(flake_[a-z_]+|flake\.[a-z]+)[(`]/g;
+	$listed{$_} = 1 foreach $row =~ /`(flake_[a-z_]+|flake\.[a-z]+)(?:[(]|` \(view)/g;
 }
 my $existing = $node->safe_psql(
 	'postgres', q{
@@ -114,7 +114,7 @@ is_deeply([ sort keys %named ], [ sort keys %presets ], 'the page names the layo
 my %setting;
 foreach my $row (split /\n/, $node->safe_psql('postgres', q{
 	LOAD 'flake';
-	SELECT name, current_setting(name) FROM pg_settings
+	SELECT name, coalesce(nullif(current_setting(name), ''), 'empty') FROM pg_settings
 	WHERE name LIKE 'flake.%' AND name <> 'flake.node_id'}))
 {
 	my ($name, $value) = split /\|/, $row;
