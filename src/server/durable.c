@@ -424,6 +424,26 @@ flake_durable_state(void)
 	return state;
 }
 
+/* The greatest published mark of all databases; FLAKE_NO_TIME: there is none. */
+int64
+flake_durable_latest_mark_us(void)
+{
+	FlakeControl *control = flake_shmem();
+	dsa_area   *area = flake_shmem_area();
+	MarkEntry  *entry;
+	int64		latest_us = FLAKE_NO_TIME;
+
+	LWLockAcquire(&control->lock, LW_SHARED);
+	for (dsa_pointer place = control->marks; DsaPointerIsValid(place);
+		 place = entry->next)
+	{
+		entry = dsa_get_address(area, place);
+		latest_us = Max(latest_us, flake_time_read(&entry->mark.mark_us));
+	}
+	LWLockRelease(&control->lock);
+	return latest_us;
+}
+
 /* Takes the clock as it is for the true time, after a jump forward. */
 void
 flake_durable_accept_clock(void)

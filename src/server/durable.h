@@ -39,6 +39,7 @@ extern bool flake_durable_is_attached(void);
 extern FlakeMarkOutcome flake_durable_look(const FlakeMarkNeed *need);
 extern FlakeMarkOutcome flake_durable_move(const FlakeMarkNeed *need, bool early);
 extern FlakeMarkState flake_durable_state(void);
+extern int64 flake_durable_latest_mark_us(void);
 extern void flake_durable_accept_clock(void);
 
 #endif							/* FLAKE_DURABLE_H */
