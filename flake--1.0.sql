@@ -395,10 +395,11 @@ COMMENT ON FUNCTION flake_prefixed_in_copy(text, integer, text, flake_layout, in
  */
 
 CREATE FUNCTION flake_node(layout flake_layout DEFAULT 'flake',
-	OUT node_id integer, OUT source text, OUT read_from text)
+	OUT node_id integer, OUT source text, OUT read_from text,
+	OUT lease_end timestamptz)
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION flake_node(flake_layout) IS
-	'node id in force, where it comes from, and the host name, address or group it was read from';
+	'node id in force, where it comes from, the host name, address or group it was read from, and the end of its lease';
 
 CREATE FUNCTION flake_accept_clock()
 	RETURNS void
@@ -417,7 +418,7 @@ REVOKE ALL ON FUNCTION flake_accept_clock() FROM PUBLIC;
 CREATE FUNCTION flake.layout_states(OUT layout flake_layout, OUT node_id integer,
 	OUT ids_taken bigint, OUT last_id bigint, OUT last_time timestamptz,
 	OUT lead interval, OUT waits bigint, OUT wait_time interval,
-	OUT slots_used_up bigint)
+	OUT slots_used_up bigint, OUT lease_end timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'flake_layout_states' LANGUAGE C VOLATILE ROWS 10;
 COMMENT ON FUNCTION flake.layout_states() IS
@@ -436,6 +437,14 @@ CREATE FUNCTION flake.node_state(layout flake_layout,
 	AS 'MODULE_PATHNAME', 'flake_node_state' LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION flake.node_state(flake_layout) IS
 	'node id in force for a layout, or why there is none';
+
+CREATE FUNCTION flake.lease_state(OUT node_id integer, OUT valid_from timestamptz,
+	OUT valid_until timestamptz, OUT renewed timestamptz, OUT worker integer,
+	OUT late boolean, OUT failing_since timestamptz, OUT problem text,
+	OUT detail text, OUT hint text, OUT network_says text)
+	AS 'MODULE_PATHNAME', 'flake_lease_state_row' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION flake.lease_state() IS
+	'lease of the node id, its worker, and what the registry last refused; NULL where the node id is not leased';
 
 CREATE FUNCTION flake.citus_state(OUT group_id integer, OUT has_workers boolean,
 	OUT highest_group integer)
@@ -464,7 +473,7 @@ COMMENT ON FUNCTION flake.kernel_clock() IS
 CREATE VIEW flake.layouts AS
 	SELECT l.layout, l.node_id, l.ids_taken, l.last_id, l.last_time, l.lead,
 		l.waits, l.wait_time, l.slots_used_up,
-		m.mark, m.start_mark, m.mark_moves, m.clock_steps
+		m.mark, m.start_mark, m.mark_moves, m.clock_steps, l.lease_end
 	FROM flake.layout_states() AS l, flake.mark_state() AS m;
 COMMENT ON VIEW flake.layouts IS
 	'layouts and node ids that were used since the server started, in all databases; mark and start_mark are this database''s';
@@ -481,6 +490,7 @@ COMMENT ON COLUMN flake.layouts.mark IS 'durable mark: no id of this database is
 COMMENT ON COLUMN flake.layouts.start_mark IS 'mark found at the start: ids of this database began after it';
 COMMENT ON COLUMN flake.layouts.mark_moves IS 'how often the mark was written';
 COMMENT ON COLUMN flake.layouts.clock_steps IS 'steps of the clock by a second or more that were noticed';
+COMMENT ON COLUMN flake.layouts.lease_end IS 'until when ids with the node id can be made; NULL if it is not leased now';
 
 CREATE FUNCTION flake.layout_in_default(pg_node_tree)
 	RETURNS flake_layout
@@ -547,6 +557,9 @@ BEGIN ATOMIC
 	states AS MATERIALIZED (
 		SELECT * FROM flake.layout_states()
 	),
+	lease AS MATERIALIZED (
+		SELECT * FROM flake.lease_state()
+	),
 	citus AS MATERIALIZED (
 		SELECT * FROM flake.citus_state()
 	),
@@ -560,6 +573,21 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT 'error', v.problem, 'Sessions that begin to make ids in this database are refused.', v.hint
 	FROM flake.version_state() AS v WHERE v.problem IS NOT NULL
+	UNION ALL
+	SELECT CASE WHEN l.valid_until > clock_timestamp() THEN 'warning' ELSE 'error' END,
+		l.problem, concat_ws('  ', l.detail, 'The network says: ' || l.network_says), l.hint
+	FROM lease AS l WHERE l.problem IS NOT NULL
+	UNION ALL
+	SELECT CASE WHEN l.valid_until > clock_timestamp() THEN 'warning' ELSE 'error' END,
+		format('the lease of node id %s was not renewed since %s', l.node_id, l.renewed),
+		format('No ids can be made from %s on, when it ends.', l.valid_until),
+		'See that the registry can be reached.'
+	FROM lease AS l WHERE l.late
+	UNION ALL
+	SELECT 'warning', format('no worker renews the lease of node id %s', l.node_id),
+		format('No ids can be made from %s on, when it ends, unless the worker can be started then.', l.valid_until),
+		'See the server''s log for why it stopped.'
+	FROM lease AS l WHERE l.node_id IS NOT NULL AND l.worker IS NULL
 	UNION ALL
 	SELECT 'error', n.problem, concat_ws('  ', n.detail, format('Layout "%s" can make no ids.', n.layout)), n.hint
 	FROM nodes AS n WHERE n.problem IS NOT NULL
@@ -682,9 +710,9 @@ COMMENT ON FUNCTION flake_check() IS
 	'things that deserve attention: severity (error, warning), what, why, what to do; no rows: nothing found';
 
 REVOKE ALL ON FUNCTION flake.layout_states(), flake.mark_state(),
-	flake.node_state(flake_layout), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
+	flake.node_state(flake_layout), flake.lease_state(), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
 	flake.registry_findings(), flake_check() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION flake.layout_states(), flake.mark_state(),
-	flake.node_state(flake_layout), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
+	flake.node_state(flake_layout), flake.lease_state(), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
 	flake.registry_findings(), flake_check() TO pg_monitor, pg_database_owner;
 GRANT SELECT ON flake.layouts TO pg_monitor, pg_database_owner;

@@ -27,6 +27,7 @@
 #include "server/backend.h"
 #include "server/compat.h"
 #include "server/durable.h"
+#include "server/lease.h"
 #include "server/log.h"
 #include "server/node.h"
 #include "server/relation.h"
@@ -146,13 +147,14 @@ flake_backend_new_session(const FlakeLayout *layout, const char *text,
 {
 	SessionEntry *entry;
 	FlakeSlots *slots;
+	FlakeLease *lease;
 	FlakeMark  *mark;
 	uint64		version = flake_node_version;
 	int64		node;
 
 	flake_backend_refuse(function);
 	flake_check_version();
-	node = flake_node_for_issuing(layout);
+	node = flake_node_for_issuing(layout, &lease);
 	slots = flake_shmem_slots(layout, text, node);
 	mark = flake_durable_mark();
 	flake_log_node(layout, node);
@@ -180,16 +182,23 @@ flake_backend_new_session(const FlakeLayout *layout, const char *text,
 	entry->text.text = MemoryContextStrdup(TopMemoryContext, text);
 	entry->text.length = strlen(text);
 	entry->node_version = version;
-	flake_session_init(&entry->session, copy_layout(layout), slots, NULL, mark, node,
-					   flake_process_number());
+	flake_session_init(&entry->session, copy_layout(layout), slots, lease, mark,
+					   node, flake_process_number());
 	((SessionByText *) hash_search(sessions_by_text, &entry->text, HASH_ENTER,
 								   NULL))->entry = entry;
 	flake_sessions_add(&entry->session);
 	return &entry->session;
 }
 
+/* Has its lease been replaced by another one? */
+static bool
+lease_is_replaced(const FlakeSession *session)
+{
+	return session->lease != NULL && session->lease != flake_lease_current();
+}
+
 /*
- * Go by the node id as it is now.  True: it is another one, so what was found out
+ * Go by the node id and lease as they are now.  True: it is another one, so what was found out
  * about the session is about the wrong slots.
  */
 static bool
@@ -198,16 +207,18 @@ follow_node(SessionEntry *entry)
 	const FlakeLayout *layout = entry->session.layout;
 	uint64		version = flake_node_version;
 	FlakeSlots *slots;
+	FlakeLease *lease;
 	int64		node;
 	bool		changed;
 
-	if (likely(entry->node_version == version))
+	if (likely(entry->node_version == version &&
+			   !lease_is_replaced(&entry->session)))
 		return false;
-	node = flake_node_for_issuing(layout);
+	node = flake_node_for_issuing(layout, &lease);
 	slots = flake_shmem_slots(layout, entry->text.text, node);
-	changed = slots != entry->session.slots;
+	changed = slots != entry->session.slots || lease != entry->session.lease;
 	if (changed)
-		flake_session_bind(&entry->session, slots, NULL, node);
+		flake_session_bind(&entry->session, slots, lease, node);
 	flake_log_node(layout, node);
 	entry->node_version = version;
 	return changed;
@@ -289,6 +300,21 @@ raise_mark_ahead(int64 mark_us, int64 now_us, int64 allowed_us)
 }
 
 static void
+raise_lease_ahead(const FlakeLease *lease, int64 now_us, int64 allowed_us)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("lease of node id %lld begins %s seconds ahead of the clock",
+				   (long long) lease->node,
+				   flake_seconds_text(lease->from_us - now_us)),
+			errdetail("The clock shows %s.  Ids may be ahead of it by %s seconds.",
+					  flake_time_text(now_us), flake_seconds_text(allowed_us)),
+			errhint("If the clock is wrong, set it right.  Otherwise wait until %s%s.",
+					flake_time_text(lease->from_us - allowed_us),
+					raise_lead_text(lease->from_us - now_us + FLAKE_US_PER_SECOND)));
+}
+
+static void
 raise_clock_jumped(const FlakeMarkOutcome *outcome)
 {
 	ereport(ERROR,
@@ -354,12 +380,14 @@ raise_refusal(const FlakeSession *session, FlakeAnswer answer,
 			raise_mark_ahead(flake_mark_start_us(session->mark), now_us,
 							 refill->lead_us);
 			break;
+		case FLAKE_LEASE_AHEAD:
+			raise_lease_ahead(session->lease, now_us, refill->lead_us);
+			break;
 		case FLAKE_GRANTED:
 		case FLAKE_LOOK_AT_MARK:
 		case FLAKE_MOVE_MARK:
 		case FLAKE_MOVE_MARK_EARLY:
 		case FLAKE_RENEW_LEASE:
-		case FLAKE_LEASE_AHEAD:
 		case FLAKE_WAIT:
 			Assert(false);		/* no refusals */
 			break;
@@ -397,6 +425,7 @@ look_at_mark(FlakeSession *session, int64 lead_us)
 		.until_us = FLAKE_NO_TIME,
 		.tick_us = session->layout->tick_us,
 		.lead_us = lead_us,
+		.leased = session->lease != NULL,
 	};
 	FlakeMarkOutcome outcome = flake_durable_look(&nothing);
 
@@ -447,6 +476,9 @@ flake_backend_grant(FlakeSession *session, int64 need, int64 least,
 			case FLAKE_MOVE_MARK_EARLY:
 				(void) mark_relation(flake_durable_move(&refill.mark_need, true),
 									 lead_us);
+				break;
+			case FLAKE_RENEW_LEASE:
+				flake_lease_wait(session->lease, refill.lease_need_us);
 				break;
 			case FLAKE_WAIT:
 				wait_us(refill.wait_us);

@@ -31,6 +31,7 @@
 
 #include "core/session.h"
 #include "server/citus.h"
+#include "server/lease.h"
 #include "server/node.h"
 #include "server/settings.h"
 #include "server/shmem.h"
@@ -46,7 +47,7 @@
 
 /* What to do, where several errors say the same. */
 #define FORMS_HINT \
-	"It must be a number such as '7', a pattern for the host name such as 'db-#' or 'db-#+100', an IPv4 network such as '10.1.2.0/24' or '10.1.2.0/24+100', 'citus' or 'citus+100', or empty."
+	"It must be a number such as '7', a pattern for the host name such as 'db-#' or 'db-#+100', an IPv4 network such as '10.1.2.0/24' or '10.1.2.0/24+100', 'citus' or 'citus+100', 'lease', or empty."
 #define NUMBER_HINT \
 	"Set \"flake.node_id\" to a number that no other server has."
 #define NETWORK_HINT \
@@ -162,7 +163,7 @@ from_number(FlakeNode *node)
 		return invalid_setting(psprintf("Node ids are numbers from 0 to %d.",
 										MAX_NUMBER),
 							   "Set \"flake.node_id\" to a smaller number.");
-	return invalid_setting("It is not a number, not \"citus\", and contains neither \"#\" nor \"/\".",
+	return invalid_setting("It is not a number, not \"citus\" or \"lease\", and contains neither \"#\" nor \"/\".",
 						   FORMS_HINT);
 }
 
@@ -416,6 +417,19 @@ from_nothing(FlakeNode *node)
 }
 
 /*
+ * The number of the current lease, which may be over.  That there is none is no
+ * error: whoever makes an id waits for it, and reports show that.
+ */
+static const FlakeError *
+from_lease(FlakeNode *node)
+{
+	node->source = FLAKE_NODE_LEASE;
+	node->lease = flake_lease_current();
+	node->number = node->lease != NULL ? node->lease->node : -1;
+	return NULL;
+}
+
+/*
  * Reads flake.node_id.  Raises nothing.  Needs a transaction.
  *
  * What the setting looks like says what kind it is.  A further kind is a
@@ -433,6 +447,8 @@ flake_node_read(FlakeNode *node)
 
 	if (setting[0] == '\0')
 		node->error = from_nothing(node);
+	else if (flake_lease_is_on())
+		node->error = from_lease(node);
 	else if (strchr(setting, '#') != NULL)
 		node->error = from_hostname(node);
 	else if (strchr(setting, '/') != NULL)
@@ -450,6 +466,8 @@ origin_text(const FlakeNode *node)
 	if (node->source == FLAKE_NODE_CITUS)
 		return psprintf("\"flake.node_id\" is \"%s\", and this server is %s of the Citus cluster.",
 						flake_setting_node_id, node->read_from);
+	if (node->source == FLAKE_NODE_LEASE)
+		return "A registry has leased it.";
 	if (node->read_from != NULL)
 		return psprintf("\"flake.node_id\" is \"%s\", read from \"%s\".",
 						flake_setting_node_id, node->read_from);
@@ -457,8 +475,28 @@ origin_text(const FlakeNode *node)
 }
 
 /*
+ * Why no ids of a layout are made while the node id is leased: those of several
+ * servers could be the same.  NULL: they are, as also by who has fixed all parts
+ * of the node.
+ */
+static const FlakeError *
+lease_refusal(const FlakeLayout *layout)
+{
+	char		text[FLAKE_LAYOUT_TEXT_MAX];
+
+	if (layout->node_bits > 0)
+		return NULL;
+	flake_layout_format(layout, text, sizeof(text));
+	return flake_error(ERRCODE_INVALID_PARAMETER_VALUE,
+					   psprintf("layout \"%s\" has no node bits", text),
+					   "\"flake.node_id\" is \"lease\", so other servers make ids, too, and they could be the same.",
+					   "Use a layout with node bits.");
+}
+
+/*
  * The node id in a layout: 0 in one that does not use it, whatever the setting
- * says.  Returns why there is none, else NULL.  Raises nothing.
+ * says, and -1 where there is no lease yet.  Returns why there is none, else NULL.
+ * Raises nothing.
  */
 const FlakeError *
 flake_node_in(const FlakeNode *node, const FlakeLayout *layout, int64 *node_id)
@@ -468,7 +506,7 @@ flake_node_in(const FlakeNode *node, const FlakeLayout *layout, int64 *node_id)
 
 	*node_id = 0;
 	if (max_node == 0)
-		return NULL;
+		return flake_lease_is_on() ? lease_refusal(layout) : NULL;
 	if (node->error != NULL)
 		return node->error;
 
@@ -484,6 +522,8 @@ flake_node_in(const FlakeNode *node, const FlakeLayout *layout, int64 *node_id)
 								(long long) *node_id, text),
 					   psprintf("%s  Node ids of the layout are 0 to %lld.",
 								origin_text(node), (long long) max_node),
+					   node->source == FLAKE_NODE_LEASE ?
+					   "Create only node ids in the registry that fit all layouts, or use a layout with more node bits." :
 					   "Set \"flake.node_id\" so that it gives a smaller number, or use a layout with more node bits.");
 }
 
@@ -520,27 +560,53 @@ flake_node_refusal(const FlakeNode *node)
 					   NUMBER_HINT);
 }
 
+/* When the tick after the clock's begins; the clock's time if there is none. */
+static int64
+next_tick_us(const FlakeLayout *layout)
+{
+	int64		now_us = flake_clock_us();
+	int64		tick;
+	int64		tick_us;
+
+	if (flake_layout_tick_at(layout, now_us, &tick) == FLAKE_IN_RANGE &&
+		tick < flake_layout_max_tick(layout) &&
+		flake_layout_tick_start(layout, tick + 1, &tick_us) == FLAKE_IN_RANGE)
+		return tick_us;
+	return now_us;
+}
+
 /*
- * The node id to make ids of a layout with, or an error.
+ * The node id to make ids of a layout with, or an error.  "lease" is set to that
+ * of the node id, for which this may wait, or to NULL.
  */
 int64
-flake_node_for_issuing(const FlakeLayout *layout)
+flake_node_for_issuing(const FlakeLayout *layout, FlakeLease **lease)
 {
 	FlakeNode	node;
 	int64		node_id;
 	const FlakeError *error;
 
+	*lease = NULL;
 	flake_check_settings();
-	if (flake_layout_max_node(layout) == 0)
+	if (flake_layout_max_node(layout) == 0 && !flake_lease_is_on())
 		return 0;
 
 	flake_node_read(&node);
+	/* reports show that there is none yet; who makes ids waits for it */
+	while (node.source == FLAKE_NODE_LEASE && node.lease == NULL &&
+		   flake_layout_max_node(layout) > 0)
+	{
+		flake_lease_wait(NULL, next_tick_us(layout));
+		flake_node_read(&node);
+	}
 	error = flake_node_in(&node, layout, &node_id);
 	if (error == NULL)
 		error = flake_node_refusal(&node);
 	if (error != NULL)
 		flake_raise(error);
 
+	if (flake_layout_max_node(layout) > 0)
+		*lease = node.lease;
 	if (node.source == FLAKE_NODE_SYSTEM &&
 		flake_shmem_first_derived_node())
 		ereport(LOG_SERVER_ONLY,
@@ -564,6 +630,8 @@ flake_node_source_text(FlakeNodeSource source)
 			return "network";
 		case FLAKE_NODE_CITUS:
 			return "Citus";
+		case FLAKE_NODE_LEASE:
+			return "lease";
 		case FLAKE_NODE_SYSTEM:
 			return "system identifier";
 	}

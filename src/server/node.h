@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "core/layout.h"
+#include "core/lease.h"
 #include "server/error.h"
 
 /* What flake.node_id takes the node id from. */
@@ -17,6 +18,7 @@ typedef enum FlakeNodeSource
 	FLAKE_NODE_HOSTNAME,		/* the host name: db-# */
 	FLAKE_NODE_NETWORK,			/* the host's address: 10.1.2.0/24 */
 	FLAKE_NODE_CITUS,			/* the group in a Citus cluster: citus, empty */
+	FLAKE_NODE_LEASE,			/* a registry of node ids: lease */
 	FLAKE_NODE_SYSTEM,			/* else empty: a hash of the system identifier */
 } FlakeNodeSource;
 
@@ -25,7 +27,9 @@ typedef struct FlakeNode
 {
 	const FlakeError *error;	/* if not NULL, why "number" and "read_from" are not set */
 	FlakeNodeSource source;
-	int64		number;			/* of FLAKE_NODE_SYSTEM all 32 bits */
+	int64		number;			/* of FLAKE_NODE_SYSTEM all 32 bits; -1: there is
+								 * no lease */
+	FlakeLease *lease;			/* of FLAKE_NODE_LEASE; NULL: there is none */
 	const char *read_from;		/* the host name, the address or the group, else
 								 * NULL */
 } FlakeNode;
@@ -40,7 +44,8 @@ extern const FlakeError *flake_node_in(const FlakeNode *node,
 									   const FlakeLayout *layout,
 									   int64 *node_id);
 extern const FlakeError *flake_node_refusal(const FlakeNode *node);
-extern int64 flake_node_for_issuing(const FlakeLayout *layout);
+extern int64 flake_node_for_issuing(const FlakeLayout *layout,
+									FlakeLease **lease);
 extern const char *flake_node_source_text(FlakeNodeSource source);
 
 #endif							/* FLAKE_NODE_H */

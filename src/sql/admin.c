@@ -11,6 +11,7 @@
 #include "server/backend.h"
 #include "server/compat.h"
 #include "server/durable.h"
+#include "server/lease.h"
 #include "server/node.h"
 #include "server/relation.h"
 #include "sql/layout.h"
@@ -20,7 +21,12 @@ PG_FUNCTION_INFO_V1(flake_node);
 PG_FUNCTION_INFO_V1(flake_accept_clock);
 PG_FUNCTION_INFO_V1(flake_check_schema);
 
-/* flake_node(layout): (node_id, source, read_from) */
+/*
+ * flake_node(layout): (node_id, source, read_from, lease_end)
+ *
+ * Where the node id is leased, but there is no lease yet, it is NULL: a look does
+ * not claim one.
+ */
 Datum
 flake_node(PG_FUNCTION_ARGS)
 {
@@ -30,15 +36,24 @@ flake_node(PG_FUNCTION_ARGS)
 	const FlakeError *error;
 	Row			row;
 
+	if (flake_lease_is_on())
+		(void) flake_lease_control();
 	flake_node_read(&node);
 	error = flake_node_in(&node, layout, &node_id);
 	if (error != NULL)
 		flake_raise(error);
 
 	begin_row(fcinfo, &row);
-	add(&row, Int32GetDatum((int32) node_id));
+	if (node_id >= 0)
+		add(&row, Int32GetDatum((int32) node_id));
+	else
+		add_null(&row);
 	add_text(&row, node.error == NULL ? flake_node_source_text(node.source) : NULL);
 	add_text(&row, node.error == NULL ? node.read_from : NULL);
+	if (node.lease != NULL)
+		add_time(&row, flake_lease_until_us(node.lease));
+	else
+		add_null(&row);
 	PG_RETURN_DATUM(end_row(&row));
 }
 

@@ -28,6 +28,7 @@
 #include "server/compat.h"
 #include "server/defaults.h"
 #include "server/durable.h"
+#include "server/lease.h"
 #include "server/node.h"
 #include "server/relation.h"
 #include "server/settings.h"
@@ -39,6 +40,7 @@
 PG_FUNCTION_INFO_V1(flake_layout_states);
 PG_FUNCTION_INFO_V1(flake_mark_state);
 PG_FUNCTION_INFO_V1(flake_node_state);
+PG_FUNCTION_INFO_V1(flake_lease_state_row);
 PG_FUNCTION_INFO_V1(flake_version_state);
 PG_FUNCTION_INFO_V1(flake_kernel_clock);
 PG_FUNCTION_INFO_V1(flake_layout_in_default);
@@ -49,6 +51,17 @@ attach_shared_memory(void *arg)
 	(void) flake_shmem_area();
 	if (!RecoveryInProgress())
 		(void) flake_durable_mark();
+	if (flake_lease_is_on())
+		(void) flake_lease_control();
+}
+
+/* Is all of it mapped already? */
+static bool
+has_shared_memory(void)
+{
+	return flake_shmem_is_attached() &&
+		(RecoveryInProgress() || flake_durable_is_attached()) &&
+		(!flake_lease_is_on() || flake_lease_is_attached());
 }
 
 /*
@@ -58,11 +71,11 @@ attach_shared_memory(void *arg)
 static const char *
 shared_memory_error(void)
 {
-	if ((flake_shmem_is_attached() &&
-		 (RecoveryInProgress() || flake_durable_is_attached())) ||
-		IsInParallelMode())
+	if (has_shared_memory())
+		return NULL;
+	if (IsInParallelMode())
 	{
-		(void) flake_shmem_area();
+		attach_shared_memory(NULL);
 		return NULL;
 	}
 	return flake_attempt(attach_shared_memory, NULL);
@@ -102,6 +115,7 @@ add_layout(Row *row, const FlakeSlotsInUse *one)
 {
 	FlakeLayout layout;
 	FlakeSlots *slots = one->slots;
+	FlakeLease *lease = flake_lease_is_on() ? flake_lease_current() : NULL;
 	uint64		taken = 0;
 	uint64		used_up = 0;
 	int64		id;
@@ -137,12 +151,16 @@ add_layout(Row *row, const FlakeSlotsInUse *one)
 	add(row, Int64GetDatum(pg_atomic_read_u64(&slots->waits)));
 	add_interval(row, pg_atomic_read_u64(&slots->waited_us));
 	add(row, Int64GetDatum(used_up));
+	if (lease != NULL && lease->node == slots->node)
+		add_time(row, flake_lease_until_us(lease));
+	else
+		add_null(row);
 }
 
 /*
  * flake_layout_states(): for each layout and node id that ids were made of since
  * the server started (layout, node_id, ids_taken, last_id, last_time, lead,
- * waits, wait_time, slots_used_up)
+ * waits, wait_time, slots_used_up, lease_end)
  */
 Datum
 flake_layout_states(PG_FUNCTION_ARGS)
@@ -216,13 +234,16 @@ flake_node_state(PG_FUNCTION_ARGS)
 	const FlakeError *error;
 	Row			row;
 
+	/* that there is no memory is a row of its own */
+	if (flake_lease_is_on())
+		(void) shared_memory_error();
 	flake_node_read(&node);
 	error = flake_node_in(&node, layout, &node_id);
 	if (error == NULL && layout->free_node_bits > 0)
 		error = flake_node_refusal(&node);
 
 	begin_row(fcinfo, &row);
-	if (error == NULL)
+	if (error == NULL && node_id >= 0)
 		add(&row, Int32GetDatum((int32) node_id));
 	else
 		add_null(&row);
@@ -231,6 +252,59 @@ flake_node_state(PG_FUNCTION_ARGS)
 	add_text(&row, error == NULL ? NULL : error->message);
 	add_text(&row, error == NULL ? NULL : error->detail);
 	add_text(&row, error == NULL ? NULL : error->hint);
+	PG_RETURN_DATUM(end_row(&row));
+}
+
+/*
+ * flake_lease_state_row(): (node_id, valid_from, valid_until, renewed, worker,
+ * late, failing_since, problem, detail, hint, network_says)
+ *
+ * All NULL where the node id is not leased.  late: two thirds of the lease are
+ * over, so a renewal should long have come.
+ */
+Datum
+flake_lease_state_row(PG_FUNCTION_ARGS)
+{
+	FlakeLeaseState state;
+	const FlakeError *error = NULL;
+	bool		known = flake_lease_is_on() && shared_memory_error() == NULL;
+	Row			row;
+
+	memset(&state, 0, sizeof(state));
+	if (known)
+		flake_lease_state(&state);
+	if (state.failure.kind != FLAKE_LEASE_NO_FAILURE)
+		error = flake_lease_error(&state.failure, flake_lease_current());
+
+	begin_row(fcinfo, &row);
+	if (state.leased)
+	{
+		const FlakeLeaseGrant *grant = &state.grant;
+
+		add(&row, Int32GetDatum((int32) state.node));
+		add_time(&row, state.from_us);
+		add_time(&row, state.until_us);
+		add_time(&row, grant->granted_us);
+	}
+	else
+	{
+		for (int i = 0; i < 4; i++)
+			add_null(&row);
+	}
+	if (state.worker_pid != 0)
+		add(&row, Int32GetDatum(state.worker_pid));
+	else
+		add_null(&row);
+	add(&row, BoolGetDatum(state.leased && flake_lease_is_late(&state.grant)));
+	if (error != NULL)
+		add_time(&row, state.failure.since_us);
+	else
+		add_null(&row);
+	add_text(&row, error == NULL ? NULL : error->message);
+	add_text(&row, error == NULL ? NULL : error->detail);
+	add_text(&row, error == NULL ? NULL : error->hint);
+	add_text(&row, error == NULL || state.failure.libpq_words[0] == '\0' ? NULL :
+			 state.failure.libpq_words);
 	PG_RETURN_DATUM(end_row(&row));
 }
 

@@ -94,7 +94,7 @@ my $forms = qr/HINT: .*'7'.*'db-#'.*'db-#\+100'.*'10\.1\.2\.0\/24'.*'10\.1\.2\.0
 for my $text ('rubbish', '-1', '+1', '7a', '7 ', ' ', '1.5', '0x7', '7+1', 'db-', 'hostname',
 	'hostname+100', 'address')
 {
-	my $said = invalid($text, qr/DETAIL:  It is not a number, not "citus", and contains neither "#" nor "\/"\./);
+	my $said = invalid($text, qr/DETAIL:  It is not a number, not "citus" or "lease", and contains neither "#" nor "\/"\./);
 
 	like($said, $forms, "\"$text\": the hint lists all forms");
 }

@@ -33,7 +33,7 @@ sub gives
 
 	is(ask($session, NODE), $node_id, "$name: in an open session");
 	is(value($node, NODE), $node_id, "$name: in a new one");
-	is(value($node, 'SELECT * FROM flake_node()'),
+	is(value($node, 'SELECT node_id, source, read_from FROM flake_node()'),
 		"$node_id|$source|" . (defined $group ? "group $group" : ''), "$name: flake_node()");
 	return;
 }
@@ -271,7 +271,7 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'copy', has_streaming => 1);
 $standby->start;
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
-is(value($standby, 'SELECT * FROM flake_node()'), '7|Citus|group 7', 'a standby: flake_node()');
+is(value($standby, 'SELECT node_id, source, read_from FROM flake_node()'), '7|Citus|group 7', 'a standby: flake_node()');
 is(sqlstate($standby, NODE), '25006', '... no ids');
 value($node, 'UPDATE pg_dist_local_group SET groupid = 8');
 my $on_standby = session($standby);
