@@ -1,6 +1,7 @@
 # What the pages below doc/ show is run, each page in a database of its own, and what they say comes
 # out does.  Of doc/citus.md so much as works without Citus; 016_citus_cluster.pl runs it with it.
-# The examples of doc/spread.md are for several servers, and run by 017_spread.pl.
+# The examples of doc/spread.md and doc/fleet.md are for several servers, and run by 017_spread.pl and
+# 094_fleet_page.pl.
 #
 # pg_regress can't read the pages.
 
@@ -14,6 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('pages', extension => 0, conf => "flake.node_id = 3\ntimezone = 'UTC'\nfsync = on\n");
+my %elsewhere = (spread => 1, fleet => 1);
 my $doc = "$FindBin::RealBin/../../doc";
 
 # As psql prints it, but for spaces at the ends of lines.
@@ -35,7 +37,8 @@ for my $file (sort glob "$doc/*.md")
 	value($node, qq(CREATE DATABASE "$name"));
 	value($node, 'CREATE EXTENSION flake', $name);
 	value($node, CITUS_FUNCTIONS, $name) if $name eq 'citus';
-	while ($name ne 'spread' && $page =~ /^```sql\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
+	value($node, 'CREATE EXTENSION flake_registry', $name) if $name eq 'fleet';
+	while (!$elsewhere{$name} && $page =~ /^```sql\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
 	{
 		my ($example, $expected) = ($1, $2);
 		my ($status, $out, $err) = printed($name, $example);
@@ -45,7 +48,7 @@ for my $file (sort glob "$doc/*.md")
 		is($out, $expected =~ s/[ \n]+$//mgr, '... and gives what the page shows')
 		  if defined $expected;
 	}
-	cmp_ok($number, '>', 0, "$name: there are examples") if $name ne 'spread';
+	cmp_ok($number, '>', 0, "$name: there are examples") unless $elsewhere{$name};
 	is(() = $page =~ /^```text$/mg, () = $page =~ /^```\n```text$/mg,
 		"$name: every output follows an example");
 
