@@ -390,6 +390,23 @@ COMMENT ON FUNCTION flake_prefixed_in_copy(text, integer, text, flake_layout, in
 	'flake_prefixed() as the default of a column that COPY fills; not for queries';
 
 /*----------
+ * Moving in
+ *----------
+ */
+
+-- Names are printed with their schemas under this path, and a policy that hides
+-- rows from the caller is an error.
+CREATE FUNCTION flake_adopt(target regclass, column_name name,
+	layout flake_layout DEFAULT 'flake',
+	OUT statement text, OUT undo text)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT ROWS 1
+	SET search_path = pg_catalog, pg_temp
+	SET row_security = off;
+COMMENT ON FUNCTION flake_adopt(regclass, name, flake_layout) IS
+	'statements that make an existing bigint column take its values from flake_next_id(), and what undoes each; runs none; errors: what stands in the way';
+
+/*----------
  * This server
  *----------
  */
