@@ -1,7 +1,7 @@
 # What the pages below doc/ show is run, each page in a database of its own, and what they say comes
 # out does.  Of doc/citus.md so much as works without Citus; 016_citus_cluster.pl runs it with it.
-# The examples of doc/spread.md and doc/fleet.md are for several servers, and run by 017_spread.pl and
-# 094_fleet_page.pl.
+# The examples of doc/spread.md, doc/fleet.md and doc/active-active.md are for several servers, and
+# run by 017_spread.pl, 094_fleet_page.pl and 085_active_active.pl.
 #
 # pg_regress can't read the pages.
 
@@ -15,8 +15,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('pages', extension => 0, conf => "flake.node_id = 3\ntimezone = 'UTC'\nfsync = on\n");
-my %elsewhere = (spread => 1, fleet => 1);
 my $doc = "$FindBin::RealBin/../../doc";
+my %elsewhere = map { $_ => 1 } qw(spread fleet active-active);
 
 # As psql prints it, but for spaces at the ends of lines.
 sub printed
