@@ -557,6 +557,37 @@ BEGIN ATOMIC
 		UNION
 		SELECT a.table_oid, i.inhparent FROM ancestors AS a JOIN pg_inherits AS i ON i.inhrelid = a.ancestor
 	),
+	-- those columns, and the ones that reference them
+	holders AS MATERIALIZED (
+		SELECT c.table_oid, c.column_name, c.column_number, c.type_oid, a.atttypmod AS type_modifier, c.layout, NULL::oid AS holds
+		FROM columns AS c JOIN pg_attribute AS a ON a.attrelid = c.table_oid AND a.attnum = c.column_number
+		UNION ALL
+		SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, c.layout, c.table_oid
+		FROM columns AS c JOIN pg_constraint AS k ON k.confrelid = c.table_oid AND k.contype = 'f' AND k.conparentid = 0,
+			unnest(k.conkey, k.confkey) AS u (own, referenced), pg_attribute AS a
+		WHERE u.referenced = c.column_number AND a.attrelid = k.conrelid AND a.attnum = u.own
+	),
+	-- their types, and what those are domains over
+	bases (table_oid, column_number, type_oid, type_modifier) AS (
+		SELECT table_oid, column_number, type_oid, type_modifier FROM holders
+		UNION
+		SELECT b.table_oid, b.column_number, t.typbasetype, t.typtypmod
+		FROM bases AS b JOIN pg_type AS t ON t.oid = b.type_oid AND t.typtype = 'd'
+	),
+	-- tables partitioned by ranges of ids, and the bounds of their partitions;
+	-- NULL where there is none
+	partitioned AS MATERIALIZED (
+		SELECT c.table_oid, c.layout
+		FROM columns AS c JOIN pg_partitioned_table AS p ON p.partrelid = c.table_oid
+		WHERE p.partstrat = 'r' AND p.partnatts = 1 AND p.partattrs[0] = c.column_number
+			AND p.partdefid = 0 AND c.type_oid = 'bigint'::regtype::oid
+	),
+	partitions AS MATERIALIZED (
+		SELECT p.table_oid,
+			substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''?(-?[0-9]+)')::bigint AS low,
+			substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''?(-?[0-9]+)')::bigint AS high
+		FROM partitioned AS p JOIN pg_inherits AS i ON i.inhparent = p.table_oid JOIN pg_class AS c ON c.oid = i.inhrelid
+	),
 	layouts AS MATERIALIZED (
 		SELECT l.layout::flake_layout FROM
 			(SELECT layout::text FROM columns UNION SELECT 'flake') AS l
@@ -625,13 +656,19 @@ BEGIN ATOMIC
 			CASE WHEN m.ahead < 2147483 THEN format(' or raise flake.max_clock_lead to %s s', ceil(m.ahead + 1)) ELSE '' END || '.'
 	FROM mark AS m WHERE m.ahead > m.lead + 1
 	UNION ALL
-	SELECT 'error', format('column "%s" of table %s is of type %s, but its default makes ids', c.column_name, c.table_oid::regclass, format_type(c.type_oid, NULL)),
-		CASE WHEN c.type_oid IN ('real'::regtype::oid, 'double precision'::regtype::oid)
+	SELECT 'error', format('column "%s" of table %s is of type %s, but %s', h.column_name, h.table_oid::regclass, format_type(h.type_oid, h.type_modifier),
+			CASE WHEN h.holds IS NULL THEN 'its default makes ids' ELSE format('holds ids of table %s', h.holds::regclass) END),
+		CASE WHEN b.type_oid IN ('real'::regtype::oid, 'double precision'::regtype::oid) OR b.scale < 0
 			THEN 'Ids are 64-bit numbers; this type rounds them, so different ones become equal.'
-			ELSE 'Ids are 64-bit numbers; inserts that use the default fail.' END,
+			WHEN h.holds IS NULL THEN 'Ids are 64-bit numbers; inserts that use the default fail.'
+			ELSE 'Ids are 64-bit numbers; rows that refer to new ones cannot be written.' END,
 		'Change the column''s type to bigint.'
-	FROM columns AS c
-	WHERE c.type_oid IN ('smallint'::regtype::oid, 'integer'::regtype::oid, 'real'::regtype::oid, 'double precision'::regtype::oid)
+	FROM holders AS h JOIN (SELECT b.*, n.scale, ((b.type_modifier - 4) >> 16) - n.scale AS digits
+		FROM bases AS b, LATERAL (SELECT CASE WHEN b.type_oid = 'numeric'::regtype::oid AND b.type_modifier >= 0
+			THEN (((b.type_modifier - 4) & 2047) # 1024) - 1024 END) AS n (scale)) AS b -- as type numeric has them
+		ON b.table_oid = h.table_oid AND b.column_number = h.column_number
+	WHERE b.type_oid IN ('smallint'::regtype::oid, 'integer'::regtype::oid, 'real'::regtype::oid, 'double precision'::regtype::oid)
+		OR b.scale < 0 OR 10::numeric ^ b.digits < 2::numeric ^ (flake_layout_info(h.layout)).bits
 	UNION ALL
 	SELECT 'error', format('column "%s" of table %s and of its child tables has defaults of different layouts: %s', c.column_name, r.root::regclass, string_agg(DISTINCT format('"%s"', c.layout), ', ')),
 		'Ids of different layouts can be equal, and their rows are in one table.',
@@ -643,6 +680,28 @@ BEGIN ATOMIC
 		SELECT inhparent, inhparent FROM pg_inherits) AS r (table_oid, root) ON r.table_oid = c.table_oid
 	GROUP BY r.root, c.column_name
 	HAVING count(DISTINCT c.layout::text) > 1
+	UNION ALL
+	SELECT CASE WHEN min(day) = 0 THEN 'error' ELSE 'warning' END,
+		CASE WHEN min(day) = 0 THEN format('table %s has no partition for the ids that are made now', p.table_oid::regclass)
+			ELSE format('table %s has no partition for ids from %s on', p.table_oid::regclass, to_char((now() + min(day) * interval '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD')) END,
+		'Inserts without a partition for their ids fail.',
+		'Create partitions with bounds made by flake_min_id(), and see why it was not done in time.'
+	FROM partitioned AS p, generate_series(0, 3) AS day
+	WHERE NOT EXISTS (SELECT FROM partitions AS r
+		WHERE r.table_oid = p.table_oid
+			AND (r.low IS NULL OR r.low <= flake_min_id(now() + day * interval '1 day', p.layout))
+			AND (r.high IS NULL OR r.high > flake_min_id(now() + day * interval '1 day', p.layout)))
+	GROUP BY p.table_oid
+	UNION ALL
+	SELECT 'warning', format('column "%s" of table %s has values above the ids that are made now, up to %s', c.column_name, c.table_oid::regclass, f.highest),
+		format('Ids of layout "%s" that are equal to them can be made when that time has come.', c.layout),
+		'If a clock was ahead when they were made, change flake.node_id to a number that was never used before their time comes; if they are no ids of this layout, use one whose ids are higher.'
+	FROM mark AS m, columns AS c JOIN pg_class AS t ON t.oid = c.table_oid JOIN pg_namespace AS n ON n.oid = t.relnamespace,
+		LATERAL (SELECT max((s.histogram_bounds::text::bigint[])[array_upper(s.histogram_bounds::text::bigint[], 1)]) AS highest
+			FROM pg_stats AS s
+			WHERE c.type_oid = 'bigint'::regtype::oid
+				AND s.schemaname = n.nspname AND s.tablename = t.relname AND s.attname = c.column_name) AS f
+	WHERE f.highest > flake_max_id(now() + m.max_lead + interval '2 seconds', c.layout)
 	UNION ALL
 	SELECT 'error', format('the time of layout "%s" ended on %s', l.layout, to_char(i.last_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD')),
 		'It can make no ids.',

@@ -50,6 +50,50 @@ CREATE TABLE small (a integer DEFAULT flake_next_id(), b smallint DEFAULT flake_
 SELECT * FROM findings;
 DROP TABLE small;
 
+-- domains, decimal numbers, and columns that reference ids
+CREATE DOMAIN narrow AS integer;
+CREATE DOMAIN narrower AS narrow;
+CREATE DOMAIN decimals AS numeric(18,0);
+CREATE DOMAIN wide AS bigint;
+CREATE TABLE small (a narrower DEFAULT flake_next_id(), b numeric(10) DEFAULT flake_next_id(),
+                    c numeric(20,2) DEFAULT flake_next_id(), d decimals DEFAULT flake_next_id(),
+                    e numeric(16) DEFAULT flake_next_id('js'), f numeric(15,-4) DEFAULT flake_next_id(),
+                    g numeric DEFAULT flake_next_id(), h wide DEFAULT flake_next_id());
+CREATE TABLE wide_key (id bigint PRIMARY KEY DEFAULT flake_next_id());
+CREATE TABLE refers (a integer REFERENCES wide_key, b bigint REFERENCES wide_key, c narrow REFERENCES wide_key);
+SELECT * FROM findings;
+SELECT why, count(*) FROM flake_check() WHERE why LIKE 'Ids are 64-bit%' GROUP BY why ORDER BY why COLLATE "C";
+DROP TABLE small, refers, wide_key;
+DROP DOMAIN narrower, narrow, decimals, wide;
+
+-- partitions by ids: none for now, none for the next days, or a default
+CREATE TABLE ranges (id bigint DEFAULT flake_next_id('wide')) PARTITION BY RANGE (id);
+CREATE TABLE range_1 PARTITION OF ranges FOR VALUES FROM (MINVALUE) TO (flake_min_id(now() - interval '1 hour', 'wide'));
+SELECT * FROM findings;
+CREATE TABLE range_2 PARTITION OF ranges
+	FOR VALUES FROM (flake_min_id(now() - interval '1 hour', 'wide')) TO (flake_min_id(now() + interval '47 hours', 'wide'));
+SELECT severity, replace(what, to_char((now() + interval '2 days') AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'the day after tomorrow') AS what
+FROM findings;
+CREATE TABLE range_3 PARTITION OF ranges
+	FOR VALUES FROM (flake_min_id(now() + interval '47 hours', 'wide')) TO (flake_min_id(now() + interval '70 hours', 'wide'));
+SELECT count(*) FROM findings;
+CREATE TABLE range_4 PARTITION OF ranges FOR VALUES FROM (flake_min_id(now() + interval '70 hours', 'wide')) TO (MAXVALUE);
+SELECT * FROM findings;
+DROP TABLE range_1, range_2, range_3, range_4;
+CREATE TABLE range_default PARTITION OF ranges DEFAULT;
+SELECT * FROM findings;
+DROP TABLE ranges;
+
+-- ids of the future that are stored, as ANALYZE has seen them
+CREATE TABLE future (id bigint DEFAULT flake_next_id('classic'), t text DEFAULT flake_prefixed('x'));
+INSERT INTO future SELECT flake_next_id('classic') FROM generate_series(1, 100);
+ANALYZE future;
+SELECT * FROM findings;
+INSERT INTO future VALUES (flake_min_id('2050-01-01+00', 'classic'));
+ANALYZE future;
+SELECT * FROM findings;
+DROP TABLE future;
+
 -- rows of two layouts in one table: of a partition and its parent, of two
 -- partitions, at any depth; not of two columns, nor of one layout by two names
 CREATE TABLE parts (id bigint DEFAULT flake_next_id(), other bigint DEFAULT flake_next_id('ordered'), n integer) PARTITION BY RANGE (n);
