@@ -310,7 +310,7 @@ drop_unknown_packages()
     local p kept=()
     for p in "${MISSING[@]}"; do
         case $p in
-            libclang-rt-dev | python3-psycopg | *-plproxy | *-cron) apt-cache show "$p" >/dev/null 2>&1 || continue ;;
+            libclang-rt-dev | python3-psycopg | *-plproxy | *-cron | *-partman) apt-cache show "$p" >/dev/null 2>&1 || continue ;;
         esac
         kept+=("$p")
     done
