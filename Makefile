@@ -6,6 +6,7 @@
 #   make installcheck          pg_regress, isolation and TAP tests against a
 #                              running server; ./check needs none and runs more
 #   make bench                 the benchmarks, on a throwaway server
+#   make dist                  the archive for PGXN, of the last commit
 #   make WERROR=1              every warning is an error (what ./check does)
 #   make FLAKE_CLOCK=system   read the clock for every id (see src/core/counter.h)
 #   make with_llvm=no          no bitcode for JIT inlining (done by itself where
@@ -109,3 +110,11 @@ $(shell mkdir -p $(sort $(dir $(OBJS))))
 .PHONY: bench
 bench:
 	PG_CONFIG='$(PG_CONFIG)' $(srcdir)/test/bench/run
+
+# PGXN wants three numbers; META.json has them.
+DIST = flake-$(shell sed -n 's/^   "version": "\(.*\)",/\1/p' $(srcdir)/META.json)
+DIST_DIR = .
+
+.PHONY: dist
+dist:
+	git -C $(srcdir) archive --format=zip --prefix=$(DIST)/ -o $(abspath $(DIST_DIR))/$(DIST).zip HEAD

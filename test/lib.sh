@@ -178,7 +178,7 @@ have_fuzzer()
         clang -fsanitize=fuzzer,address -x c - -o /dev/null
 }
 
-# What is missing for the groups named: build tap fuzz matrix machines assert.
+# What is missing for the groups named: build tap fuzz matrix machines package assert.
 list_missing()
 {
     local group dir=/usr/lib/postgresql/$PG_MAJOR
@@ -215,6 +215,10 @@ list_missing()
                 need gcc-s390x-linux-gnu command -v s390x-linux-gnu-gcc
                 need libc6-dev-s390x-cross test -e /usr/s390x-linux-gnu/include/stdio.h
                 need qemu-user command -v qemu-s390x
+                ;;
+            package)
+                need git command -v git
+                need unzip command -v unzip
                 ;;
             assert)
                 need make command -v make
