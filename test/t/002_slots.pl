@@ -3,6 +3,8 @@
 # (src/core/lanes.c).
 #
 # pg_regress has one session at a time, and no way to connect 2,000 times.
+#
+# check: one major
 
 use strict;
 use warnings FATAL => 'all';

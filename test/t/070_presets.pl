@@ -2,6 +2,8 @@
 # ids each: all are distinct and in order, and each, read back under its layout, has a time
 # within the test, the right node id and every field inside its width.  Takes several sessions,
 # which pg_regress can't.
+#
+# check: one major
 
 use strict;
 use warnings FATAL => 'all';

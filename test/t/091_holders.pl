@@ -3,6 +3,8 @@
 # looks at a heartbeat instead of the lease's interval does, so the test would see it.
 #
 # pg_regress has no holders.
+#
+# check: one major
 
 use strict;
 use warnings FATAL => 'all';
