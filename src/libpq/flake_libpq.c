@@ -64,36 +64,40 @@ set_reply(FlakeReply *reply, FlakeReplyKind kind, const char *message)
 }
 
 /*
- * Waits for the socket.  False: the time is over, or the caller wants no more of
- * it.
+ * Waits for the socket, and for nothing less: libpq that is asked to go on with a
+ * connection that is not ready waits itself, for minutes, and deaf to a stop.
+ * False: the time is over, or the caller wants no more of it.
  */
 static bool
 wait_for(PGconn *connection, int events, const FlakePatience *patience,
 		 FlakeReply *reply, FlakeReplyKind too_late)
 {
-	int64		rest_us = patience->deadline_us - flake_monotonic_us();
-	int			happened = 0;
+	int			happened;
 
-	if (rest_us > 0)
+	do
+	{
+		int64		rest_us = patience->deadline_us - flake_monotonic_us();
+
+		if (rest_us <= 0)
+		{
+			set_reply(reply, too_late, "timeout expired");
+			return false;
+		}
 		happened = WaitLatchOrSocket(MyLatch,
 									 events | WL_LATCH_SET | WL_TIMEOUT |
 									 WL_EXIT_ON_PM_DEATH,
 									 PQsocket(connection),
 									 (long) (rest_us / 1000 + 1),
 									 patience->event);
-	if (happened & WL_LATCH_SET)
-		ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-	if (patience->stop != NULL && patience->stop())
-	{
-		set_reply(reply, FLAKE_REPLY_STOPPED, "stopped");
-		return false;
-	}
-	if (rest_us <= 0)
-	{
-		set_reply(reply, too_late, "timeout expired");
-		return false;
-	}
+		if (happened & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (patience->stop != NULL && patience->stop())
+		{
+			set_reply(reply, FLAKE_REPLY_STOPPED, "stopped");
+			return false;
+		}
+	} while (!(happened & events));
 	return true;
 }
 
