@@ -316,6 +316,15 @@ send_and_read(PGconn *connection, const char *statement, int nparams,
 		if (first || reply->kind == FLAKE_REPLY_GRANTED)
 			read_result(result, connection, reply);
 		first = false;
+		if (PQresultStatus(result) == PGRES_COPY_IN ||
+			PQresultStatus(result) == PGRES_COPY_OUT ||
+			PQresultStatus(result) == PGRES_COPY_BOTH)
+		{
+			/* nobody who grants says that; and it would have no end */
+			PQclear(result);
+			set_reply(reply, FLAKE_REPLY_LOST, "unexpected COPY");
+			return;
+		}
 		PQclear(result);
 	}
 
