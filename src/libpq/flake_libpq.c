@@ -238,7 +238,11 @@ flake_connect(const char *conninfo, const FlakePatience *patience,
 		}
 		polling = PQconnectPoll(connection);
 		if (polling == PGRES_POLLING_OK)
+		{
+			/* else libpq waits for a host that takes no more, however long */
+			(void) PQsetnonblocking(connection, 1);
 			return connection;
+		}
 		if (polling == PGRES_POLLING_FAILED)
 			break;
 	}
@@ -286,10 +290,25 @@ send_and_read(PGconn *connection, const char *statement, int nparams,
 			  FlakeReply *reply)
 {
 	bool		first = true;
+	int			unsent;
 
 	warning[0] = '\0';
 	if (!PQsendQueryParams(connection, statement, nparams, NULL, params, NULL,
 						   NULL, 0))
+	{
+		set_reply(reply, FLAKE_REPLY_LOST, PQerrorMessage(connection));
+		return;
+	}
+	/* who does not read may also be waiting to be read */
+	while ((unsent = PQflush(connection)) > 0)
+	{
+		if (!wait_for(connection, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE,
+					  patience, reply, FLAKE_REPLY_NO_ANSWER))
+			return;
+		if (!PQconsumeInput(connection))
+			break;
+	}
+	if (unsent != 0)
 	{
 		set_reply(reply, FLAKE_REPLY_LOST, PQerrorMessage(connection));
 		return;
