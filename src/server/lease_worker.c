@@ -864,12 +864,17 @@ work(void)
 	return 0;
 }
 
-/* The settings were read anew. */
+/* Reads the settings anew, if they may have changed. */
 static void
-compare_settings(void)
+reload_settings(void)
 {
-	uint64		settings = flake_lease_settings();
+	uint64		settings;
 
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	settings = flake_lease_settings();
 	if (settings == known_settings)
 		return;
 	known_settings = settings;
@@ -944,26 +949,26 @@ flake_lease_worker_main(Datum argument)
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 
-	while (!ShutdownRequestPending && flake_lease_is_on())
+	do
 	{
-		long		wait_ms = work();
-
-		MemoryContextReset(context);
-		if (wait_ms > 0)
-			(void) WaitLatch(MyLatch,
-							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 wait_ms, wait_event);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
+		while (!ShutdownRequestPending && flake_lease_is_on())
 		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-			compare_settings();
-		}
-	}
+			long		wait_ms = work();
 
-	release_lease();
+			MemoryContextReset(context);
+			if (wait_ms > 0)
+				(void) WaitLatch(MyLatch,
+								 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+								 wait_ms, wait_event);
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+			reload_settings();
+		}
+		release_lease();
+		/* that may have taken its time */
+		reload_settings();
+	} while (!ShutdownRequestPending && flake_lease_is_on());
+
 	if (!ShutdownRequestPending)
 	{
 		/* a statement that began before goes by the old setting */
