@@ -31,6 +31,13 @@
 /* A worker that lives has tried both registries in that time. */
 #define PATIENCE_US			(30 * FLAKE_US_PER_SECOND)
 
+/*
+ * A place for a worker is free some time after one has ended, and parallel
+ * queries take and leave places.
+ */
+#define NO_PLACE_US			(3 * FLAKE_US_PER_SECOND)
+#define NO_PLACE_MS			100
+
 /* A session that sleeps looks after the worker now and then. */
 #define LOOK_AGAIN_MS		1000
 
@@ -120,8 +127,8 @@ flake_lease_current(void)
  *----------
  */
 
-/* See that there is a worker, and wake it. */
-static void
+/* See that there is a worker, and wake it.  False: there is no place for one. */
+static bool
 call_worker(void)
 {
 	bool		registered;
@@ -147,18 +154,11 @@ call_worker(void)
 	if (block->worker_latch != NULL)
 		SetLatch(block->worker_latch);
 	LWLockRelease(&block->lock);
-
-	if (!registered)
-		ereport(ERROR,
-				errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				errmsg("no background worker is left to lease a node id"),
-				errdetail("\"max_worker_processes\" is %d, and all of them are in use.",
-						  max_worker_processes),
-				errhint("Raise \"max_worker_processes\" and restart the server."));
+	return registered;
 }
 
-/* Say that ids are wanted whose tick begins then. */
-static void
+/* Say that ids are wanted whose tick begins then.  False: as call_worker(). */
+static bool
 ask(int64 need_us)
 {
 	uint64		wanted = pg_atomic_read_u64(&block->wanted_us);
@@ -170,7 +170,7 @@ ask(int64 need_us)
 			break;
 	}
 	pg_atomic_write_u64(&block->asked_mono_us, (uint64) flake_monotonic_us());
-	call_worker();
+	return call_worker();
 }
 
 /* Is there what was asked for, or another lease, which is to be looked at anew? */
@@ -224,6 +224,7 @@ flake_lease_wait(const FlakeLease *had, int64 need_us)
 {
 	static uint32 event = 0;
 	int64		asked_us = flake_monotonic_us();
+	bool		has_place;
 
 	CHECK_FOR_INTERRUPTS();
 	(void) flake_lease_control();
@@ -231,6 +232,10 @@ flake_lease_wait(const FlakeLease *had, int64 need_us)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("no node id is leased while the server is upgraded"));
+	if (!IsUnderPostmaster)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("no node id is leased in single-user mode"));
 	if (event == 0)
 		event = flake_wait_event("FlakeWaitForLease");
 
@@ -238,9 +243,16 @@ flake_lease_wait(const FlakeLease *had, int64 need_us)
 	while (!is_there(had, need_us))
 	{
 		/* also after an error of old, so that the worker tries again */
-		ask(need_us);
+		has_place = ask(need_us);
 		if (has_failed(asked_us))
 			raise_failure();
+		else if (!has_place && flake_monotonic_us() - asked_us > NO_PLACE_US)
+			ereport(ERROR,
+					errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					errmsg("no background worker is left to lease a node id"),
+					errdetail("\"max_worker_processes\" is %d, and all of them are in use.",
+							  max_worker_processes),
+					errhint("Raise \"max_worker_processes\" and restart the server."));
 		else if (flake_monotonic_us() - asked_us > PATIENCE_US)
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -248,7 +260,8 @@ flake_lease_wait(const FlakeLease *had, int64 need_us)
 					errdetail("It was asked %d seconds ago for the lease of a node id.",
 							  (int) (PATIENCE_US / FLAKE_US_PER_SECOND)),
 					errhint("See the server's log."));
-		(void) ConditionVariableTimedSleep(&block->answered, LOOK_AGAIN_MS,
+		(void) ConditionVariableTimedSleep(&block->answered,
+										   has_place ? LOOK_AGAIN_MS : NO_PLACE_MS,
 										   event);
 	}
 	ConditionVariableCancelSleep();
