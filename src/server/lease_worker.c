@@ -354,6 +354,8 @@ load_libpq(void)
 
 	if (libpq != NULL)
 		return true;
+	/* no stop interrupts the resolver, so it must not try for long */
+	(void) setenv("RES_OPTIONS", "timeout:1 attempts:1", 0);
 	PG_TRY();
 	{
 		libpq = ((FlakeLibpqFunctions)
