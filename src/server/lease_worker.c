@@ -582,7 +582,9 @@ claim_from(int registry)
 			granted = read_int64(reply.value[0], &node) &&
 				read_int64(reply.value[1], &from_us) &&
 				read_int64(reply.value[2], &until_us) &&
-				node >= 0 && node <= PG_INT32_MAX && from_us < until_us;
+				node >= 0 && node <= PG_INT32_MAX &&
+				from_us >= 0 && from_us < until_us &&
+				until_us <= FLAKE_MARK_MAX_US;
 			if (granted)
 				publish_lease(registry, node, from_us, until_us, now_us, length_us);
 			else
@@ -656,7 +658,8 @@ renew_at(int registry, FlakeLease *lease)
 						 "SELECT pg_catalog.flake_renew_node($1, $2, $3, $4, $5)",
 						 lengthof(params), params, &patience, &reply);
 	libpq->close(connection);
-	if (!granted || !read_int64(reply.value[0], &until_us))
+	if (!granted || !read_int64(reply.value[0], &until_us) ||
+		until_us > FLAKE_MARK_MAX_US)
 	{
 		if (reply.kind == FLAKE_REPLY_REFUSED &&
 			strcmp(reply.sqlstate, "42704") == 0)
