@@ -55,6 +55,13 @@ notice_received(void *arg, const PGresult *result)
 		strlcpy(warning, message != NULL ? message : severity, sizeof(warning));
 }
 
+/* In place of a question at the terminal, if there is one. */
+static int
+no_passphrase(char *buffer, int size, PGconn *connection)
+{
+	return 0;
+}
+
 static void
 set_reply(FlakeReply *reply, FlakeReplyKind kind, const char *message)
 {
@@ -221,6 +228,7 @@ flake_connect(const char *conninfo, const FlakePatience *patience,
 		return NULL;
 	}
 	warning[0] = '\0';
+	PQsetSSLKeyPassHook_OpenSSL(no_passphrase);
 	PQsetNoticeReceiver(connection, notice_received, NULL);
 	/* only then the reason why a server refuses has its SQLSTATE */
 	(void) PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);

@@ -386,7 +386,7 @@ flake_lease_error(const FlakeLeaseFailure *failure, FlakeLease *lease)
 			return flake_error(ERRCODE_CONFIG_FILE_ERROR,
 							   "the two registries have the same node ids",
 							   psprintf("Node id %s is one of both.", failure->words),
-							   "Use flake_drop_nodes() in one of them.");
+							   "Use flake_drop_nodes() in one of them; or, if both settings name the same database, empty \"flake.registry_2\".");
 		case FLAKE_LEASE_REFUSED:
 			return flake_error(failure->sqlstate,
 							   psprintf("registry of \"%s\" leases no node id", name),

@@ -79,6 +79,7 @@ static int64 pause_us = FIRST_PAUSE_US;
 /* The registry that answered last, and what is known of both. */
 static int	preferred = 0;
 static bool compared = false;
+static bool not_compared = false;	/* ... which is in the log */
 static FlakeLeaseFailureKind logged[FLAKE_REGISTRIES];
 
 /* The settings as they were at the last look. */
@@ -242,6 +243,14 @@ fail(FlakeLeaseFailureKind kind, int registry, int sqlstate, const char *words,
 	}
 }
 
+/* Does the registry not answer? */
+static bool
+is_away(FlakeLeaseFailureKind kind)
+{
+	return kind == FLAKE_LEASE_NOT_CONNECTED || kind == FLAKE_LEASE_NO_ANSWER ||
+		kind == FLAKE_LEASE_LOST;
+}
+
 /* What the answer, which is none that was hoped for, means. */
 static void
 fail_by_reply(const FlakeReply *reply, int registry)
@@ -310,10 +319,15 @@ fail_by_reply(const FlakeReply *reply, int registry)
 		 kind == FLAKE_LEASE_REFUSED ? NULL : reply->message);
 }
 
-/* The try has come to its end with this failure: sessions may know. */
+/*
+ * The try has come to its end with this failure: sessions may know.  Who still
+ * wants something says so again, so that a clock that was far ahead for a moment
+ * does not ask for much for ever.
+ */
 static void
 publish_failure(void)
 {
+	pg_atomic_write_u64(&block->wanted_us, 0);
 	LWLockAcquire(&block->lock, LW_EXCLUSIVE);
 	if (block->failure.kind == failure.kind &&
 		block->failure.registry == failure.registry)
@@ -423,7 +437,8 @@ set_patience(FlakePatience *patience, int64 us)
 
 /*
  * Do the two registries have a node id in common?  They are compared once, as soon
- * as both answer.  True: they do, and nothing may be leased.
+ * as both answer.  True: nothing may be leased, for they have, or because the
+ * connection was lost; the failure says which.
  */
 static bool
 share_a_node(void *connection, int registry, const FlakePatience *patience)
@@ -444,10 +459,17 @@ share_a_node(void *connection, int registry, const FlakePatience *patience)
 	if (other_connection == NULL)
 		return false;
 
-	if (libpq->ask(connection,
-				   "SELECT pg_catalog.array_agg(node_id) FROM flake.nodes",
-				   0, NULL, patience, &reply) &&
-		reply.value[0] != NULL)
+	if (!libpq->ask(connection,
+					"SELECT pg_catalog.array_agg(node_id) FROM flake.nodes",
+					0, NULL, patience, &reply) &&
+		reply.kind != FLAKE_REPLY_REFUSED)
+	{
+		/* the connection is of no use any more */
+		libpq->close(other_connection);
+		fail_by_reply(&reply, registry);
+		return true;
+	}
+	if (reply.kind == FLAKE_REPLY_GRANTED && reply.value[0] != NULL)
 	{
 		const char *nodes = reply.value[0];
 
@@ -460,13 +482,17 @@ share_a_node(void *connection, int registry, const FlakePatience *patience)
 			compared = true;
 		}
 	}
-	if (reply.kind == FLAKE_REPLY_REFUSED)
+	if (reply.kind != FLAKE_REPLY_GRANTED && reply.kind != FLAKE_REPLY_STOPPED &&
+		!not_compared)
 	{
-		compared = true;
+		char		words[FLAKE_LEASE_WORDS];
+
+		not_compared = true;
+		copy_words(words, sizeof(words), reply.message);
 		ereport(LOG,
-				errmsg("node ids of the two registries could not be compared: %s",
-					   reply.message),
-				errhint("Use GRANT USAGE ON SCHEMA flake and GRANT SELECT ON flake.nodes to the role in both."));
+				errmsg("node ids of the two registries could not be compared: %s", words),
+				reply.kind == FLAKE_REPLY_REFUSED ?
+				errhint("Use GRANT USAGE ON SCHEMA flake and GRANT SELECT ON flake.nodes to the role in both.") : 0);
 	}
 	libpq->close(other_connection);
 	if (node == NULL)
@@ -495,11 +521,15 @@ wanted_us(void)
 	return wanted;
 }
 
-/* An answer came from there. */
+/* What was hoped for came from there. */
 static void
 has_answered(int registry)
 {
 	preferred = registry;
+	if (logged[registry] != FLAKE_LEASE_NO_FAILURE)
+		ereport(LOG,
+				errmsg("registry of \"%s\" leases again",
+					   registry == 0 ? FLAKE_REGISTRY : FLAKE_REGISTRY_2));
 	logged[registry] = FLAKE_LEASE_NO_FAILURE;
 }
 
@@ -786,6 +816,7 @@ get_lease(bool is_wanted)
 	FlakeLease *lease = flake_lease_current();
 	int			renewing = lease == NULL ? -1 : granting_registry();
 	int			first = preferred;
+	FlakeLeaseFailure of_first;
 
 	if (!is_set(0) && !is_set(1))
 	{
@@ -815,8 +846,16 @@ get_lease(bool is_wanted)
 		first = 1 - first;
 	if (claim_from(first))
 		return true;
-	return !is_stopping() && failure.kind != FLAKE_LEASE_SHARED_NODE &&
-		is_set(1 - first) && claim_from(1 - first);
+	if (is_stopping() || failure.kind == FLAKE_LEASE_SHARED_NODE ||
+		!is_set(1 - first))
+		return false;
+	of_first = failure;
+	if (claim_from(1 - first))
+		return true;
+	/* what the one says is more use to know than that the other is away */
+	if (is_away(failure.kind) && !is_away(of_first.kind))
+		failure = of_first;
+	return false;
 }
 
 /* What the sessions asked for is answered, but perhaps by too short a lease. */
@@ -834,8 +873,6 @@ see_if_covered(int registry)
 	}
 	fail(FLAKE_LEASE_TOO_SHORT, registry, 0, NULL, NULL);
 	failure.reach_us = flake_lease_until_us(lease);
-	/* who still wants it says so again */
-	(void) pg_atomic_compare_exchange_u64(&block->wanted_us, &wanted, 0);
 	publish_failure();
 }
 
@@ -883,7 +920,7 @@ reload_settings(void)
 	if (settings == known_settings)
 		return;
 	known_settings = settings;
-	compared = false;
+	compared = not_compared = false;
 	memset(logged, 0, sizeof(logged));
 	/* what was wrong before may be right now */
 	publish_success();
