@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 
 use FlakeLease;
 use FlakeTest;
+use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -65,6 +66,11 @@ refuses_registry('a keyword that libpq does not know', 'hots=x', 'F0000', qr/inv
 # Connecting.
 refuses_registry('nobody listens', connection($registry, port => 1), '55000', qr/registry of node ids is away/, qr/There is no connection to the registry of "flake.registry" since/);
 like(value($node, 'SELECT network_says FROM flake.lease_state()'), qr/connection to server/, 'the network\'s words are in the report');
+# One that swallows packets: its queue is full.  (While libpq waits for it, no session has an answer.)
+my $hole = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "cannot listen: $!";
+my @queue = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $hole->sockport, Blocking => 0) } 1 .. 8;
+refuses_registry('a host that swallows packets', connection($registry, host => '127.0.0.1', port => $hole->sockport),
+	'55000', qr/registry of node ids is away/, qr/There is no connection to the registry of "flake.registry" since/);
 refuses_registry('no such role', connection($registry, user => 'no_one'), '28000', qr/does not admit this server/, qr/pg_hba\.conf/);
 value($registry, "CREATE ROLE walker LOGIN PASSWORD 'secret'; CREATE ROLE stranger LOGIN", 'ids');
 my $hba = slurp_file($registry->data_dir . '/pg_hba.conf');
