@@ -311,7 +311,73 @@ for my $clock (3600, -3600, 315_360_000, 'standing')
 	stop_node($_) for values %copy;
 }
 
+# --- copies of a registry
+
+{
+	my @writer = map { start_writers($_, 1) } $a, $b;
+
+	$registry->backup('running');
+	my $copy = PostgreSQL::Test::Cluster->new('copy_of_registry');
+	$copy->init_from_backup($registry, 'running');
+	start_node($copy);
+	set_and_reload($c, 'flake.registry', connection($copy));
+	wait_until('a refusal', sub { (sqlstate($c, 'SELECT flake_next_id()'))[1] =~ /leases no node id/ });
+	like((sqlstate($c, 'SELECT flake_next_id()'))[1], qr/is not accepted on this server/, 'a copy of the registry leases nothing');
+	writers_go_on(@writer);
+
+	# all leases were of a second lately, and all clocks are the machine's
+	retire_registry($registry);
+	set_rule($copy, gap => '1 s', max_clock_offset => '1 s');
+	value($copy, 'SELECT flake_accept_registry()', 'ids');
+	set_and_reload($_, 'flake.registry', connection($copy)) for $a, $b;
+	push @registries, $copy;
+	push @writer, start_writers($c, 1);
+	writers_go_on(@writer);
+	pass('once it is accepted it does');
+	proven('a copy of a registry', @writer);
+
+	my $dump = PostgreSQL::Test::Utils::tempdir . '/registry.sql';
+	@writer = map { start_writers($_, 1) } $a, $b, $c;
+	$copy->command_ok([ 'pg_dump', '-f', $dump, 'ids' ], 'the registry is dumped');
+	my $restored = new_node('restored', extension => 0, conf => "fsync = on\n");
+	value($restored, 'CREATE ROLE ids LOGIN');
+	value($restored, 'CREATE DATABASE ids');
+	$restored->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $dump, 'ids' ], '... and restored');
+	like((sqlstate($restored, "SELECT flake_lease_node('x', '@{[ new_lease_id() ]}', 1, 2)", 'ids'))[1],
+		qr/is not accepted on this server/, '... and leases nothing');
+	writers_go_on(@writer);
+	retire_registry($copy);
+	set_rule($restored, max_clock_offset => '1 s');
+	value($restored, <<'SQL', 'ids');
+CREATE TRIGGER proof AFTER UPDATE ON flake.node
+	FOR EACH ROW WHEN (new.valid_from IS NOT NULL) EXECUTE FUNCTION proof.keep();
+SQL
+	value($restored, 'SELECT flake_accept_registry()', 'ids');
+	value($restored, 'SELECT flake_create_nodes(0, 40)', 'ids');
+	set_and_reload($_, 'flake.registry', connection($restored)) for $a, $b, $c;
+	push @registries, $restored;
+	writers_go_on(@writer);
+	pass('once it is accepted, node ids are leased that are created anew');
+	proven('a registry from a dump', @writer);
+}
+
+# --- a second registry, and the first one gone for good
+
+{
+	my $second = new_fleet_registry('second', 100, 109);
+
+	set_and_reload($_, 'flake.registry_2', connection($second)) for $a, $b, $c;
+	my @writer = map { start_writers($_, 1) } $a, $b, $c;
+	writers_go_on(@writer);
+	retire_registry($registries[-1]);
+	push @registries, $second;
+	wait_until($_->name . ' has another node id', sub { sqlstate($_, 'SELECT flake_next_id()') eq '' && node_of($_) >= 100 })
+	  for $a, $b, $c;
+	writers_go_on(@writer);
+	proven('one of two registries gone', @writer);
+}
+
 is(fleet_problem(\@registries, @all), '', 'over all that was done: each id is its maker\'s, and none is there twice');
 
-stop_node($_) for $a, $b, $c, @registries;
+stop_node($_) for $a, $b, $c, $registries[-1];
 done_testing();

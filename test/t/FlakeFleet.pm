@@ -24,7 +24,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
-  new_fleet_registry set_rule watch_grants granted read_id fleet_problem
+  new_fleet_registry set_rule watch_grants retire_registry granted read_id fleet_problem
   start_writers stop_writers writers_go_on
   freeze thaw freeze_server backend_pids
   start_proxy proxy
@@ -76,9 +76,35 @@ SQL
 	return;
 }
 
+# What a registry has granted, as lines.
+sub lines_of
+{
+	my ($registry) = @_;
+
+	return split /\n/, value($registry, 'SELECT * FROM proof.granted ORDER BY number', 'ids');
+}
+
+# What was granted by registries that are gone, by their names.
+my %lines_of;
+
+# The registry never answers again.
+sub retire_registry
+{
+	my ($registry) = @_;
+
+	# it grants nothing after it was read
+	value($registry, <<'SQL', 'ids');
+ALTER ROLE ids NOLOGIN;
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'ids';
+SQL
+	$lines_of{ $registry->name } = [ lines_of($registry) ];
+	stop_node($registry, 'immediate');
+	return;
+}
+
 # What registries have granted, as {node, holder, from, until}.  A lease that was renewed is one
-# interval, and what was given back of it does not belong to it.  Copies of a registry, in the order
-# in which they were in charge, have what was granted before the copy in common.
+# interval, and what was given back of it does not belong to it.  A copy of a registry comes after its
+# original, and has what was granted before it was copied in common with it.
 sub granted
 {
 	my (@registry) = @_;
@@ -86,26 +112,28 @@ sub granted
 
 	for my $registry (@registry)
 	{
-		for my $line (split /\n/, value($registry, 'SELECT * FROM proof.granted', 'ids'))
+		for my $line (@{ $lines_of{ $registry->name } // [ lines_of($registry) ] })
 		{
 			my @column = split /\|/, $line, -1;
 
-			push @row, \@column unless $seen{$line}++;
+			push @row, [ $registry->name, @column ] unless $seen{$line}++;
 		}
 	}
-	# the sort is stable
-	for my $row (sort { $a->[0] <=> $b->[0] } @row)
+	for my $row (@row)
 	{
-		my (undef, $node, $holder, $lease, $from, $until) = @$row;
+		my ($by, undef, $node, $holder, $lease, $from, $until) = @$row;
 		my $grant = $last{$node};
 
 		# such as a number that is reserved after its lease
 		next if $lease eq '' && (!$grant || $grant->{ended});
+		# a copy that is accepted ends the leases that it knows, which its original may have renewed
+		next if $lease eq '' && $grant->{by} ne $by;
 		if (!$grant || $grant->{ended} || $grant->{from} != $from || $grant->{holder} ne $holder)
 		{
 			$grant = $last{$node} = { node => $node, holder => $holder, from => $from };
 			push @grant, $grant;
 		}
+		$grant->{by} = $by;
 		$grant->{until} = $until;
 		$grant->{ended} = $lease eq '';
 	}
