@@ -705,13 +705,13 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT 'error', format('the time of layout "%s" ended on %s', l.layout, to_char(i.last_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD')),
 		'It can make no ids.',
-		'Use a layout with a later epoch or more bits of time.'
+		'Use a layout with more bits of time, or for new tables one with a later epoch.'
 	FROM layouts AS l, LATERAL flake_layout_info(l.layout) AS i
 	WHERE i.last_timestamp < now()
 	UNION ALL
 	SELECT 'warning', format('the time of layout "%s" ends on %s', l.layout, to_char(i.last_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD')),
 		'It makes no ids after that.',
-		'Plan a change to a layout with a later epoch or more bits of time.'
+		'Plan a change to a layout with more bits of time, or for new tables one with a later epoch.'
 	FROM layouts AS l, LATERAL flake_layout_info(l.layout) AS i
 	WHERE i.last_timestamp >= now() AND i.last_timestamp < now() + interval '10 years'
 	UNION ALL

@@ -360,7 +360,7 @@ raise_refusal(const FlakeSession *session, FlakeAnswer answer,
 							  layout->time_bits,
 							  flake_time_text(end_us),
 							  flake_time_text(now_us)),
-					errhint("Use a layout with a later epoch or more bits of time."));
+					errhint("Use a layout with more bits of time, or for new tables one with a later epoch."));
 			break;
 		case FLAKE_CLOCK_BEHIND:
 			ereport(ERROR,
