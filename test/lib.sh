@@ -471,3 +471,20 @@ install_built()
         return 1
     fi
 }
+
+# -------------------------------------------------------------- programs in Perl
+
+# run_perl DIR COMMAND...: in $WORK/tree, as PGXS's prove_installcheck runs TAP files, with
+# directories below DIR.
+run_perl()
+{
+    local dir=$1 pgxs
+    shift
+    pgxs=$(dirname "$(pgxs_makefile)")
+    as_tester mkdir -p "$dir"
+    cd "$WORK/tree" || return 1
+    TESTDIR=$dir TESTDATADIR=$dir/tmp_check TESTLOGDIR=$dir/tmp_check/log \
+        PATH=$PG_BINDIR:$PATH PG_TEST_PORT_DIR=$WORK/tap/ports \
+        PG_REGRESS=$pgxs/../test/regress/pg_regress PERL5LIB=$pgxs/../test/perl:$WORK/tree/test/t \
+        as_tester "$@"
+}

@@ -20,8 +20,6 @@ use Test::More;
 
 need_faketime();
 
-use constant SECONDS => 'time:32 node:8 sequence:23 tick=1s';
-
 # Two node ids, so that there are no others to be had.
 my $registry = new_fleet_registry('registry', 0, 1, init => [ allows_streaming => 1 ]);
 my $proxy = start_proxy($registry);

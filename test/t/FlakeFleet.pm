@@ -24,6 +24,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
+  SECONDS
   new_fleet_registry set_rule watch_grants retire_registry granted read_id fleet_problem
   start_writers stop_writers writers_go_on
   freeze thaw freeze_server backend_pids
@@ -140,11 +141,14 @@ sub granted
 	return @grant;
 }
 
+# One with ticks of a second.
+use constant SECONDS => 'time:32 node:8 sequence:23 tick=1s';
+
 # Layouts of which ids are judged: the tick in microseconds, the number of its lowest bit, and of the
 # node id's.
 my %LAYOUT = (
 	'flake' => [ 1_000, 22, 14 ],
-	'time:32 node:8 sequence:23 tick=1s' => [ 1_000_000, 31, 23 ],
+	SECONDS() => [ 1_000_000, 31, 23 ],
 );
 
 use constant EPOCH_US => 1_735_689_600_000_000;
@@ -165,14 +169,14 @@ sub fleet_problem
 	my @grant = granted(@$registries);
 	my (%of, %file, @problem, $count);
 
-	for my $grant (@grant)
+	# so that one that overlaps any overlaps the one before it
+	for my $grant (sort { $a->{from} <=> $b->{from} || $a->{until} <=> $b->{until} } @grant)
 	{
-		for my $other (@{ $of{ $grant->{node} } })
-		{
-			push @problem, "node id $grant->{node} was granted twice"
-			  if $grant->{from} < $other->{until} && $other->{from} < $grant->{until};
-		}
-		push @{ $of{ $grant->{node} } }, $grant;
+		my $node = $grant->{node};
+
+		push @problem, "node id $node was granted twice"
+		  if $of{$node} && $grant->{from} < $of{$node}[-1]{until};
+		push @{ $of{$node} }, $grant;
 	}
 
 	for my $writer (@writer)
@@ -259,7 +263,12 @@ sub stop_writers
 {
 	my (@writer) = @_;
 
-	append_to_file("$_->{file}.stop", '') for @writer;
+	for my $writer (@writer)
+	{
+		append_to_file("$writer->{file}.stop", '');
+		# what it is to do again
+		truncate "$writer->{file}.sql", 0 or die "$writer->{file}.sql: $!";
+	}
 	$_->{run}->finish for @writer;
 	return;
 }
@@ -290,7 +299,7 @@ sub last_errors
 
 my %frozen;
 
-# SIGSTOP, and until none of them runs any more.
+# SIGSTOP, and until none of them runs any more; returns them, for thaw().
 sub freeze
 {
 	my (@pid) = @_;
@@ -304,7 +313,7 @@ sub freeze
 	{
 		wait_until("process $pid stops", sub { join('', shell("ps -o stat= -p $pid")) =~ /^([TZ]|$)/ });
 	}
-	return;
+	return @pid;
 }
 
 sub thaw
@@ -324,8 +333,7 @@ sub freeze_server
 	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
 
 	freeze($postmaster);
-	freeze(map { s/ //gr } shell("ps -o pid= --ppid $postmaster"));
-	return;
+	return ($postmaster, freeze(map { s/ //gr } shell("ps -o pid= --ppid $postmaster")));
 }
 
 # The sessions that make ids.
