@@ -198,8 +198,8 @@ lease_is_replaced(const FlakeSession *session)
 }
 
 /*
- * Go by the node id and lease as they are now.  True: it is another one, so what was found out
- * about the session is about the wrong slots.
+ * Go by the node id and lease as they are now.  True: one of them is another, so
+ * what was found out about the session is about the wrong slots or interval.
  */
 static bool
 follow_node(SessionEntry *entry)

@@ -64,7 +64,7 @@ flake_node_changed(void)
 	flake_sessions_forget_ranges();
 }
 
-/* flake_node_refusal() may have another answer. */
+/* node_refusal() may have another answer. */
 static void
 origins_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -548,8 +548,8 @@ has_replication_origins(void)
  * one will do for a server that writes alone, but not where others' rows
  * arrive: one of those servers can have the same.  Needs a transaction.
  */
-const FlakeError *
-flake_node_refusal(const FlakeNode *node)
+static const FlakeError *
+node_refusal(const FlakeNode *node)
 {
 	if (node->error != NULL || node->source != FLAKE_NODE_SYSTEM ||
 		!has_replication_origins())
@@ -558,6 +558,21 @@ flake_node_refusal(const FlakeNode *node)
 					   "\"flake.node_id\" must be set on a server that has subscriptions or replication origins",
 					   "The node id derived from the system identifier could also be that of the server whose rows arrive here.  Moving shards of a Citus cluster creates subscriptions, too.",
 					   NUMBER_HINT);
+}
+
+/*
+ * The node id to make ids of a layout with, as flake_node_in().  Returns why none
+ * are made, else NULL.  Raises nothing.  Needs a transaction.
+ */
+const FlakeError *
+flake_node_to_issue(const FlakeNode *node, const FlakeLayout *layout,
+					int64 *node_id)
+{
+	const FlakeError *error = flake_node_in(node, layout, node_id);
+
+	if (error == NULL && flake_layout_max_node(layout) > 0)
+		error = node_refusal(node);
+	return error;
 }
 
 /* When the tick after the clock's begins; the clock's time if there is none. */
@@ -599,9 +614,7 @@ flake_node_for_issuing(const FlakeLayout *layout, FlakeLease **lease)
 		flake_lease_wait(NULL, next_tick_us(layout));
 		flake_node_read(&node);
 	}
-	error = flake_node_in(&node, layout, &node_id);
-	if (error == NULL)
-		error = flake_node_refusal(&node);
+	error = flake_node_to_issue(&node, layout, &node_id);
 	if (error != NULL)
 		flake_raise(error);
 

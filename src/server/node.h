@@ -43,7 +43,9 @@ extern void flake_node_read(FlakeNode *node);
 extern const FlakeError *flake_node_in(const FlakeNode *node,
 									   const FlakeLayout *layout,
 									   int64 *node_id);
-extern const FlakeError *flake_node_refusal(const FlakeNode *node);
+extern const FlakeError *flake_node_to_issue(const FlakeNode *node,
+											 const FlakeLayout *layout,
+											 int64 *node_id);
 extern int64 flake_node_for_issuing(const FlakeLayout *layout,
 									FlakeLease **lease);
 extern const char *flake_node_source_text(FlakeNodeSource source);

@@ -512,9 +512,7 @@ find_new_ids(Adoption *adoption)
 
 	flake_layout_check_issuable(layout);
 	flake_node_read(&node);
-	error = flake_node_in(&node, layout, &node_id);
-	if (error == NULL)
-		error = flake_node_refusal(&node);
+	error = flake_node_to_issue(&node, layout, &node_id);
 	if (error != NULL)
 		flake_raise(error);
 	if (flake_layout_tick_at(layout, now_us, &tick) != FLAKE_IN_RANGE)

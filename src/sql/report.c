@@ -238,9 +238,7 @@ flake_node_state(PG_FUNCTION_ARGS)
 	if (flake_lease_is_on())
 		(void) shared_memory_error();
 	flake_node_read(&node);
-	error = flake_node_in(&node, layout, &node_id);
-	if (error == NULL && layout->free_node_bits > 0)
-		error = flake_node_refusal(&node);
+	error = flake_node_to_issue(&node, layout, &node_id);
 
 	begin_row(fcinfo, &row);
 	if (error == NULL && node_id >= 0)

@@ -391,6 +391,8 @@ SQL
 	is(value($node, 'SELECT source FROM flake_node()'), 'system identifier', "$what: still told");
 	is(sqlstate($node, "SELECT flake_next_id('time:41 sequence:12')"), '',
 		"$what: a layout that needs no node id");
+	is((sqlstate($node, q{CREATE TABLE IF NOT EXISTS adopted (id bigint PRIMARY KEY);
+		SELECT * FROM flake_adopt('adopted', 'id', 'time:41 sequence:12')}))[0], '', '... which a table can adopt');
 	set_node_id($node, 12);
 	is(ask($session, 'SELECT flake_node_id(flake_next_id())'), 12, "$what and a number: ids");
 	set_node_id($node, '');
