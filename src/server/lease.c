@@ -272,13 +272,6 @@ flake_lease_wait(const FlakeLease *had, int64 need_us)
  *----------
  */
 
-/* The setting that names the registry. */
-static const char *
-registry_name(const FlakeLeaseFailure *failure)
-{
-	return failure->registry == 0 ? FLAKE_REGISTRY : FLAKE_REGISTRY_2;
-}
-
 /* A sentence about the lease that there is or was, after spaces; or nothing. */
 static const char *
 lease_text(FlakeLease *lease)
@@ -301,7 +294,7 @@ away(const FlakeLeaseFailure *failure, FlakeLease *lease, const char *cause)
 	return flake_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					   "registry of node ids is away",
 					   psprintf("%s the registry of \"%s\" since %s.%s",
-								cause, registry_name(failure),
+								cause, flake_registry_name(failure->registry),
 								flake_time_text(failure->since_us),
 								lease_text(lease)),
 					   "See the server's log or flake_check() for the network's own words.");
@@ -314,7 +307,7 @@ away(const FlakeLeaseFailure *failure, FlakeLease *lease, const char *cause)
 const FlakeError *
 flake_lease_error(const FlakeLeaseFailure *failure, FlakeLease *lease)
 {
-	const char *name = registry_name(failure);
+	const char *name = flake_registry_name(failure->registry);
 	const char *since = psprintf("First noticed at %s.%s",
 								 flake_time_text(failure->since_us),
 								 lease_text(lease));

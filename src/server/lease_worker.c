@@ -502,6 +502,25 @@ share_a_node(void *connection, int registry, const FlakePatience *patience)
 	return true;
 }
 
+/*
+ * What a claim and a renewal begin with: a connection to a registry that may lease;
+ * NULL: the failure says why not.
+ */
+static void *
+open_to_lease(int registry, FlakePatience *patience)
+{
+	void	   *connection;
+
+	set_patience(patience, TRY_US);
+	connection = open_registry(registry, patience);
+	if (connection != NULL && share_a_node(connection, registry, patience))
+	{
+		libpq->close(connection);
+		connection = NULL;
+	}
+	return connection;
+}
+
 /*----------
  * Claim, renewal, release
  *----------
@@ -529,7 +548,7 @@ has_answered(int registry)
 	if (logged[registry] != FLAKE_LEASE_NO_FAILURE)
 		ereport(LOG,
 				errmsg("registry of \"%s\" leases again",
-					   registry == 0 ? FLAKE_REGISTRY : FLAKE_REGISTRY_2));
+					   flake_registry_name(registry)));
 	logged[registry] = FLAKE_LEASE_NO_FAILURE;
 }
 
@@ -580,15 +599,9 @@ claim_from(int registry)
 	int64		until_us = 0;
 	bool		granted = false;
 
-	set_patience(&patience, TRY_US);
-	connection = open_registry(registry, &patience);
+	connection = open_to_lease(registry, &patience);
 	if (connection == NULL)
 		return false;
-	if (share_a_node(connection, registry, &patience))
-	{
-		libpq->close(connection);
-		return false;
-	}
 
 	if (!block->has_claim)
 	{
@@ -597,7 +610,7 @@ claim_from(int registry)
 	}
 	holder_name(holder);
 	format_uuid(&block->claim, uuid);
-	for (int i = 0; i < LOCKED_TRIES && !granted; i++)
+	for (int i = 1;; i++)
 	{
 		int64		now_us = flake_clock_us();
 
@@ -621,12 +634,13 @@ claim_from(int registry)
 				fail_by_reply(&reply, registry);
 			break;
 		}
-		if (reply.kind != FLAKE_REPLY_REFUSED || strcmp(reply.sqlstate, "55P03") != 0)
-			i = LOCKED_TRIES;
-		if (i + 1 >= LOCKED_TRIES)
+		if (i >= LOCKED_TRIES || reply.kind != FLAKE_REPLY_REFUSED ||
+			strcmp(reply.sqlstate, "55P03") != 0)
+		{
 			fail_by_reply(&reply, registry);
-		else
-			pg_usleep(1000 + chance() % 20000);
+			break;
+		}
+		pg_usleep(1000 + chance() % 20000);
 	}
 	libpq->close(connection);
 	if (!granted)
@@ -636,7 +650,7 @@ claim_from(int registry)
 			errmsg("leased node id %lld until %s",
 				   (long long) node, flake_time_text(until_us)),
 			errdetail("By the registry of \"%s\", from %s on.",
-					  registry == 0 ? FLAKE_REGISTRY : FLAKE_REGISTRY_2,
+					  flake_registry_name(registry),
 					  flake_time_text(from_us)));
 	return true;
 }
@@ -663,15 +677,9 @@ renew_at(int registry, FlakeLease *lease)
 	int64		until_us;
 	bool		granted;
 
-	set_patience(&patience, TRY_US);
-	connection = open_registry(registry, &patience);
+	connection = open_to_lease(registry, &patience);
 	if (connection == NULL)
 		return false;
-	if (share_a_node(connection, registry, &patience))
-	{
-		libpq->close(connection);
-		return false;
-	}
 
 	if (!grant->has_next)
 	{

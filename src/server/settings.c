@@ -126,6 +126,13 @@ flake_check_settings(void)
 		flake_raise(error);
 }
 
+/* The setting that names a registry, from 0. */
+const char *
+flake_registry_name(int registry)
+{
+	return registry == 0 ? FLAKE_REGISTRY : FLAKE_REGISTRY_2;
+}
+
 /* Is that a keyword of libpq whose value is a secret? */
 static bool
 is_secret(const char *keyword, size_t length)

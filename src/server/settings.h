@@ -28,6 +28,7 @@ extern void flake_settings_before_load(void);
 extern void flake_settings_after_load(void);
 extern const FlakeError *flake_settings_error(void);
 extern const char *flake_registry_problem(const char *conninfo);
+extern const char *flake_registry_name(int registry);
 extern void flake_check_settings(void);
 
 #endif							/* FLAKE_SETTINGS_H */
