@@ -8,6 +8,6 @@ const tea = await client.query(
 const many = await client.query(
   'INSERT INTO orders (item) SELECT unnest($1::text[]) RETURNING id', [Array(1000).fill('milk')])
 
-// The driver gives bigint as a string.  Leave it one.
+// The driver returns bigint as a string.  Keep it one.
 console.log(JSON.stringify([...tea.rows, ...many.rows].map(row => row.id)))
 await client.end()

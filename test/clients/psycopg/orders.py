@@ -5,7 +5,7 @@ with psycopg.connect() as connection:
     tea, = connection.execute(
         "INSERT INTO orders (item) VALUES (%s) RETURNING id", ["tea"]).fetchone()
 
-    # COPY tells no ids.  Who needs them takes them first.
+    # COPY returns no ids, so get them first.
     many = [row[0] for row in connection.execute("SELECT flake_next_ids(1000)")]
     with connection.cursor().copy("COPY orders (id, item) FROM STDIN") as copy:
         for id in many:

@@ -1,7 +1,7 @@
 require "active_record"
 
 class Order < ActiveRecord::Base
-  # Else the id is a number in JSON.
+  # Otherwise the id is a number in JSON.
   def serializable_hash(options = nil)
     super.tap { |hash| hash["id"] = id.to_s if hash.key?("id") }
   end
