@@ -394,14 +394,17 @@ COMMENT ON FUNCTION flake_prefixed_in_copy(text, integer, text, flake_layout, in
  *----------
  */
 
--- Names are printed with their schemas under this path, and a policy that hides
--- rows from the caller is an error.
+-- The settings make the undo independent of the caller's, and a row security
+-- policy that hides rows from the caller an error.
 CREATE FUNCTION flake_adopt(target regclass, column_name name,
 	layout flake_layout DEFAULT 'flake',
 	OUT statement text, OUT undo text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT ROWS 1
 	SET search_path = pg_catalog, pg_temp
+	SET datestyle = iso
+	SET intervalstyle = postgres
+	SET extra_float_digits = 1
 	SET row_security = off;
 COMMENT ON FUNCTION flake_adopt(regclass, name, flake_layout) IS
 	'statements that make an existing bigint column take its values from flake_next_id(), and what undoes each; runs none; errors: what stands in the way';

@@ -1,29 +1,33 @@
 /*
  * adopt.c
- *		flake_adopt(): how an existing column comes to make flake's ids.
+ *		flake_adopt(): the statements that change the default of an existing
+ *		column to flake_next_id().
  *
- * It changes nothing.  It raises what stands in the way, and returns the
- * statements with those that lead back.  A column of a tree of partitions or
- * children is adopted as a whole, because the ids of one table need one layout.
+ * The function changes nothing.  It raises an error if the column cannot be
+ * adopted, else it returns the statements, each with one that undoes it.  A
+ * table is adopted together with its partitions or child tables, because all
+ * of them must use the same layout.
  *
- * The function's own search_path has no schema but pg_catalog, so every name
- * that the server prints here is qualified, and the statements mean the same
- * under any search_path.
+ * The function runs with search_path set to pg_catalog, so that the server
+ * prints other names with their schemas.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "nodes/primnodes.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
@@ -39,10 +43,7 @@
 
 PG_FUNCTION_INFO_V1(flake_adopt);
 
-#define SECOND_US	INT64CONST(1000000)
-#define DAY_US		(86400 * SECOND_US)
-
-/* What is asked for. */
+/* The column to adopt, and what it gets. */
 typedef struct Adoption
 {
 	const FlakeLayout *layout;
@@ -52,10 +53,10 @@ typedef struct Adoption
 	char	   *quoted_column;
 	Oid			root;			/* the table */
 	const char *root_name;
-	List	   *tables;			/* OIDs of it and its descendants, it first */
+	List	   *tables;			/* OIDs of the table and its descendants */
 	Oid			next_id;		/* function flake_next_id() */
-	int64		now_id;			/* ids made from now on are not below */
-	int64		later_id;		/* ids made until now are below */
+	int64		now_id;			/* lower bound of the ids made from now on */
+	int64		later_id;		/* upper bound of the ids made until now */
 } Adoption;
 
 static char *
@@ -71,8 +72,8 @@ qualified_name(Relation rel)
  */
 
 /*
- * A query with the OIDs of the tables as $1 and the column's name as $2.  Its
- * rows are in SPI_tuptable.
+ * Runs a query whose parameters are the OIDs of the tables, the root first, and
+ * the column's name.  Its rows are in SPI_tuptable.
  */
 static uint64
 query_tables(const Adoption *adoption, const char *query)
@@ -96,14 +97,14 @@ query_tables(const Adoption *adoption, const char *query)
 }
 
 static uint64
-query_text(const char *query)
+run_query(const char *query)
 {
 	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not execute \"%s\"", query);
 	return SPI_processed;
 }
 
-/* A value of the last query's rows as text, NULL for NULL; columns from 1. */
+/* A value of the last query as text, or NULL; columns count from 1. */
 static char *
 result(uint64 row, int column)
 {
@@ -111,7 +112,7 @@ result(uint64 row, int column)
 }
 
 /*----------
- * What stands in the way
+ * Columns that cannot be adopted
  *----------
  */
 
@@ -127,8 +128,8 @@ check_table(const Adoption *adoption, Relation rel)
 		ereport(ERROR,
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("table %s is a partition", adoption->root_name),
-				errdetail("The ids of one table need one layout, in all of its partitions."),
-				errhint("Name the partitioned table instead."));
+				errdetail("A table and its partitions must use the same layout."),
+				errhint("Adopt the column of the partitioned table instead."));
 }
 
 static void
@@ -153,25 +154,28 @@ check_column(const Adoption *adoption, Relation rel)
 				errdetail("Ids are 64-bit numbers."),
 				get_typtype(att->atttypid) == TYPTYPE_DOMAIN &&
 				getBaseType(att->atttypid) == INT8OID ?
-				errhint("Change its type to bigint; from a domain over bigint that does not rewrite the table.") :
-				errhint("Change its type to bigint first.  flake's documentation has a way without downtime."));
+				errhint("Change the type to bigint first; the table is not rewritten.") :
+				errhint("Change the type to bigint first; flake's documentation shows a way without downtime."));
 	if (att->attgenerated != '\0')
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("column \"%s\" of table %s is a generated column",
 					   adoption->column, adoption->root_name),
-				errdetail("Its values are those of an expression."));
+				errdetail("Its values are computed from other columns."));
 	if (att->attinhcount > 0)
 		ereport(ERROR,
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("column \"%s\" of table %s is inherited",
 					   adoption->column, adoption->root_name),
-				errdetail("The ids of one table need one layout, in all of its child tables."),
-				errhint("Name the parent table instead."));
+				errdetail("A table and its child tables must use the same layout."),
+				errhint("Adopt the column of the parent table instead."));
 	ReleaseSysCache(tuple);
 }
 
-/* Columns that hold ids of other tables, and those that hold this one's. */
+/*
+ * The column must not reference another table, and the columns that reference
+ * it must have room for ids.
+ */
 static void
 check_foreign_keys(const Adoption *adoption)
 {
@@ -189,9 +193,9 @@ check_foreign_keys(const Adoption *adoption)
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("column \"%s\" of table %s is a foreign key",
 					   adoption->column, result(0, 2)),
-				errdetail("By constraint \"%s\" it holds ids of table %s, which new ids would not be.",
+				errdetail("Constraint \"%s\" references table %s, which does not have the new ids.",
 						  result(0, 1), result(0, 3)),
-				errhint("Adopt the key of that table instead."));
+				errhint("Adopt the referenced column instead."));
 
 	nrows = query_tables(adoption,
 						 "SELECT format('Column \"%s\" of table %s is of type %s.', a.attname, k.conrelid::regclass, format_type(a.atttypid, a.atttypmod))"
@@ -211,80 +215,106 @@ check_foreign_keys(const Adoption *adoption)
 			errmsg("columns that reference column \"%s\" of table %s are not of type bigint",
 				   adoption->column, adoption->root_name),
 			errdetail_internal("%s", narrow.data),
-			errhint("Change their types to bigint first.  flake's documentation has a way without downtime."));
+			errhint("Change their types to bigint first; flake's documentation shows a way without downtime."));
 }
 
 /*
- * Where the column is the partition key, is there a partition for new ids?
- * The bounds are tried out: they are expressions of bigint alone.
+ * The index of the partition that takes an id, or -1.  Further columns of the
+ * key do not matter, because a new id is not a bound.
+ */
+static int
+partition_for(PartitionKey key, PartitionDesc partitions, int64 id)
+{
+	PartitionBoundInfo bounds = partitions->boundinfo;
+	Datum		value = Int64GetDatum(id);
+	bool		equal = true;
+	int			bound;
+	int			index = -1;
+
+	if (partitions->nparts == 0)
+		return -1;
+	if (key->strategy == PARTITION_STRATEGY_RANGE)
+	{
+		bound = partition_range_datum_bsearch(key->partsupfunc, key->partcollation,
+											  bounds, 1, &value, &equal);
+		index = bounds->indexes[bound + 1];
+	}
+	else
+	{
+		bound = partition_list_bsearch(key->partsupfunc, key->partcollation,
+									   bounds, value, &equal);
+		if (bound >= 0 && equal)
+			index = bounds->indexes[bound];
+	}
+	return index >= 0 ? index : bounds->default_index;
+}
+
+/*
+ * Where a table of the tree is partitioned by ranges or lists of the column, it
+ * must have a partition for new ids.  Only that partition is checked further.
  */
 static void
-check_partitions(const Adoption *adoption)
+check_partitions(const Adoption *adoption, Oid relid)
 {
-	uint64		nrows;
-	StringInfoData any;
+	Relation	rel = relation_open(relid, AccessShareLock);
+	PartitionKey key = RelationGetPartitionKey(rel);
+	PartitionDesc partitions;
+	int			first = 0;
+	int			last;
 
-	nrows = query_tables(adoption,
-						 "SELECT pg_get_partition_constraintdef(i.inhrelid)"
-						 " FROM pg_partitioned_table AS p"
-						 " JOIN pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]"
-						 " LEFT JOIN pg_inherits AS i ON i.inhparent = p.partrelid"
-						 " WHERE p.partrelid = ($1)[1] AND p.partnatts = 1 AND a.attname = $2");
-	if (nrows == 0)
-		return;
-	initStringInfo(&any);
-	appendStringInfo(&any, "SELECT false");
-	for (uint64 i = 0; i < nrows; i++)
+	if (key == NULL)
 	{
-		/* NULL is the bound of a default partition that is alone */
-		char	   *bound = result(i, 1);
-
-		if (bound != NULL)
-			appendStringInfo(&any, " OR (%s)", bound);
+		relation_close(rel, NoLock);
+		return;
 	}
-	appendStringInfo(&any, " FROM (SELECT '%lld'::bigint AS %s) AS new",
-					 (long long) adoption->now_id, adoption->quoted_column);
-	if (nrows == 1 && result(0, 1) == NULL &&
-		OidIsValid(get_default_partition_oid(adoption->root)))
-		return;
-	(void) query_text(any.data);
-	if (strcmp(result(0, 1), "t") == 0)
-		return;
-	ereport(ERROR,
-			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("no partition of table %s takes the ids that are made now",
-				   adoption->root_name),
-			errdetail("They begin at %lld.", (long long) adoption->now_id),
-			errhint("Create a partition with bounds made by flake_min_id()."));
+	partitions = RelationGetPartitionDesc(rel, true);
+	last = partitions->nparts - 1;
+	if (key->strategy != PARTITION_STRATEGY_HASH &&
+		key->partattrs[0] == get_attnum(relid, adoption->column) &&
+		key->partsupfunc[0].fn_oid == F_BTINT8CMP)
+	{
+		first = last = partition_for(key, partitions, adoption->now_id);
+		if (first < 0)
+			ereport(ERROR,
+					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("table %s has no partition for new ids",
+						   qualified_name(rel)),
+					errdetail("New ids begin at %lld.",
+							  (long long) adoption->now_id),
+					errhint("Create a partition with bounds made by flake_min_id()."));
+	}
+	for (int i = first; i <= last; i++)
+		check_partitions(adoption, partitions->oids[i]);
+	relation_close(rel, NoLock);
 }
 
 /*
- * New ids must not meet values that exist.  Those which flake made can be ahead
- * of the clock by as much as is allowed.
+ * New ids must be above all values.  Ids that flake has made can be ahead of
+ * the clock by flake.max_clock_lead.
  */
 static void
 check_highest_id(const Adoption *adoption)
 {
 	char	   *highest;
 
-	(void) query_text(psprintf("SELECT max(%s) FROM %s",
-							   adoption->quoted_column, adoption->root_name));
+	(void) run_query(psprintf("SELECT max(%s) FROM %s",
+							  adoption->quoted_column, adoption->root_name));
 	highest = result(0, 1);
 	if (highest == NULL || pg_strtoint64(highest) < adoption->later_id)
 		return;
 	ereport(ERROR,
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("column \"%s\" of table %s has values among which new ids would fall",
+			errmsg("column \"%s\" of table %s has values above new ids",
 				   adoption->column, adoption->root_name),
-			errdetail("The highest is %s; ids of layout \"%s\" begin at %lld now.",
+			errdetail("The highest value is %s; new ids of layout \"%s\" begin at %lld.",
 					  highest, adoption->layout_name,
 					  (long long) adoption->now_id),
 			errhint("Use a layout whose ids are higher, such as one with an earlier epoch."));
 }
 
-/* What may be right, and has to be looked at. */
+/* Warns of what may refuse or cut off new ids. */
 static void
-warn_of_others(const Adoption *adoption)
+warn_of_limits(const Adoption *adoption)
 {
 	uint64		nrows;
 
@@ -299,7 +329,7 @@ warn_of_others(const Adoption *adoption)
 				errmsg("column \"%s\" of table %s has check constraint \"%s\"",
 					   adoption->column, result(i, 2), result(i, 1)),
 				errdetail_internal("%s", result(i, 3)),
-				errhint("See that it lets ids from %lld on through.",
+				errhint("Make sure that it accepts ids from %lld on.",
 						(long long) adoption->now_id));
 
 	nrows = query_tables(adoption,
@@ -317,7 +347,7 @@ warn_of_others(const Adoption *adoption)
 				errmsg("publication \"%s\" filters the rows of table %s by column \"%s\"",
 					   result(i, 1), result(i, 2), adoption->column),
 				errdetail_internal("%s", result(i, 3)),
-				errhint("See that it lets ids from %lld on through.",
+				errhint("Make sure that it accepts ids from %lld on.",
 						(long long) adoption->now_id));
 
 	nrows = query_tables(adoption,
@@ -329,7 +359,7 @@ warn_of_others(const Adoption *adoption)
 		ereport(NOTICE,
 				errmsg("publication \"%s\" publishes table %s",
 					   result(i, 1), adoption->root_name),
-				errhint("See that the column, and those that reference it, are of type bigint on the subscribers too."));
+				errhint("Make sure that the column, and the columns that reference it, are of type bigint on the subscribers too."));
 }
 
 /*----------
@@ -347,7 +377,7 @@ calls_function(Node *node, void *context)
 	return flake_walk_expression(node, calls_function, context);
 }
 
-/* The expression that is the default of a column; NULL if there is none. */
+/* The default of a column as an expression, or NULL. */
 static Node *
 default_of(Relation rel, AttrNumber attnum)
 {
@@ -362,8 +392,8 @@ default_of(Relation rel, AttrNumber attnum)
 }
 
 /*
- * Does the default make ids of that layout already?  Error if they are ids of
- * another one.
+ * Does the default already make ids of this layout?  Ids of another layout are
+ * an error.
  */
 static bool
 is_adopted(const Adoption *adoption, Relation rel, Node *expression)
@@ -388,65 +418,73 @@ is_adopted(const Adoption *adoption, Relation rel, Node *expression)
 }
 
 /*
- * What brings back an identity column.  Its sequence goes with it, so it is made
- * anew.  It goes on after what it had given, and after those values in the table
- * that are no ids of flake: those which were inserted between this call and the
- * statement are among them.
+ * The statements that make a column an identity column again, or NULL if it has
+ * no sequence of its own: from PostgreSQL 17 on, partitions share that of the
+ * partitioned table.
  *
- * Ids of flake are known by their time, which is after the layout's first day.
+ * DROP IDENTITY drops the sequence, so it is created again with the same
+ * options.  It continues after its last value, and after the values that were
+ * inserted since then and are not ids of flake.  Ids of flake are told apart by
+ * their time: it is not in the first day of the layout.
  */
 static char *
 identity_undo(const Adoption *adoption, Relation rel, Form_pg_attribute att,
 			  const char *target)
 {
+	const char *column = adoption->quoted_column;
 	const char *sequence;
 	const char *options;
-	const char *increment;
-	const char *next;
+	const char *lowest;
+	const char *last;
+	const char *called = "true";
 	bool		descending;
+	int64		highest;
 	int64		bound;
 
-	if (query_text(psprintf("SELECT s.seqrelid::regclass, s.seqincrement,"
-							" format('SEQUENCE NAME %%s START WITH %%s INCREMENT BY %%s MINVALUE %%s MAXVALUE %%s CACHE %%s%%s',"
-							"  s.seqrelid::regclass, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,"
-							"  CASE WHEN s.seqcycle THEN ' CYCLE' END)"
-							" FROM pg_depend AS d JOIN pg_sequence AS s ON s.seqrelid = d.objid"
-							" WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass"
-							" AND d.refobjid = %u AND d.refobjsubid = %d AND d.deptype = 'i'",
-							RelationGetRelid(rel), att->attnum)) != 1)
-		elog(ERROR, "no sequence found for identity column \"%s\" of table %s",
-			 adoption->column, qualified_name(rel));
+	if (run_query(psprintf("SELECT format('%%s.%%I', c.relnamespace::regnamespace, c.relname),"
+						   " format('START WITH %%s INCREMENT BY %%s MINVALUE %%s MAXVALUE %%s CACHE %%s%%s',"
+						   "  s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,"
+						   "  CASE WHEN s.seqcycle THEN ' CYCLE' END),"
+						   " s.seqmin, s.seqmax, s.seqincrement"
+						   " FROM pg_depend AS d JOIN pg_sequence AS s ON s.seqrelid = d.objid"
+						   " JOIN pg_class AS c ON c.oid = s.seqrelid"
+						   " WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass"
+						   " AND d.refobjid = %u AND d.refobjsubid = %d AND d.deptype = 'i'",
+						   RelationGetRelid(rel), att->attnum)) != 1)
+		return NULL;
 	sequence = result(0, 1);
-	increment = result(0, 2);
-	options = result(0, 3);
-	descending = increment[0] == '-';
-	(void) query_text(psprintf("SELECT CASE WHEN is_called THEN last_value::numeric + %s ELSE last_value END FROM %s",
-							   increment, sequence));
-	next = result(0, 1);
+	options = result(0, 2);
+	lowest = result(0, 3);
+	highest = pg_strtoint64(result(0, 4));
+	descending = result(0, 5)[0] == '-';
+	(void) run_query(psprintf("SELECT last_value, is_called FROM %s", sequence));
+	last = result(0, 1);
+	if (result(0, 2)[0] == 'f')
+		called = psprintf("coalesce(%s(%s) %s %s, false)",
+						  descending ? "min" : "max", column,
+						  descending ? "<=" : ">=", last);
 
 	bound = flake_layout_min_id(adoption->layout,
-								Min(DAY_US / adoption->layout->tick_us,
+								Min(USECS_PER_DAY / adoption->layout->tick_us,
 									flake_layout_max_tick(adoption->layout)));
-	if (bound > adoption->now_id || strtod(next, NULL) >= (double) bound)
+	if (bound > adoption->now_id || pg_strtoint64(last) >= bound)
 		bound = adoption->now_id;
 
 	return psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT,"
-					" ALTER COLUMN %s ADD GENERATED %s AS IDENTITY (%s);"
-					" SELECT setval(%s, %s(%s, (SELECT %s(%s) + %s FROM %s WHERE %s < %lld)), false)",
-					target, adoption->quoted_column, adoption->quoted_column,
+					" ALTER COLUMN %s ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s %s);"
+					" SELECT setval(%s, %s(%s, %s(%s)), %s) FROM %s WHERE %s BETWEEN %s AND %lld",
+					target, column, column,
 					att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS ?
 					"ALWAYS" : "BY DEFAULT",
-					options,
+					sequence, options,
 					quote_literal_cstr(sequence),
-					descending ? "least" : "greatest", next,
-					descending ? "min" : "max", adoption->quoted_column,
-					increment, target, adoption->quoted_column,
-					(long long) bound);
+					descending ? "least" : "greatest", last,
+					descending ? "min" : "max", column,
+					called, target, column,
+					lowest, (long long) Min(highest, bound - 1));
 }
 
-/*
- * The row (statement, undo) for one of the tables; false if it needs none.
- */
+/* Makes the row (statement, undo) of one table; false if it needs none. */
 static bool
 adopt_table(const Adoption *adoption, Relation rel, Row *row)
 {
@@ -458,12 +496,14 @@ adopt_table(const Adoption *adoption, Relation rel, Row *row)
 	const char *target;
 	const char *set_default;
 
-	/*
-	 * Where an identity is that of the partitions too, from 17 on, it can be
-	 * dropped from all at once only.
-	 */
-	if (att->attidentity != '\0' && rel->rd_rel->relispartition)
+	/* no other session can alter it */
+	if (RELATION_IS_OTHER_TEMP(rel))
 		return false;
+
+	/*
+	 * From PostgreSQL 17 on, the identity of a partitioned table is that of
+	 * its partitions, and cannot be dropped from it ONLY.
+	 */
 	if (list_length(adoption->tables) == 1 ||
 		(att->attidentity != '\0' &&
 		 rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE))
@@ -475,9 +515,13 @@ adopt_table(const Adoption *adoption, Relation rel, Row *row)
 						   adoption->expression);
 	if (att->attidentity != '\0')
 	{
+		char	   *undo = identity_undo(adoption, rel, att, target);
+
+		if (undo == NULL)
+			return false;
 		add_text(row, psprintf("ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY, %s",
 							   target, column, set_default));
-		add_text(row, identity_undo(adoption, rel, att, target));
+		add_text(row, undo);
 		return true;
 	}
 	if (is_adopted(adoption, rel, old))
@@ -497,8 +541,8 @@ adopt_table(const Adoption *adoption, Relation rel, Row *row)
 }
 
 /*
- * Between which ids those lie that are made now.  Errors: this server can make
- * no ids of the layout.
+ * Finds the bounds of new ids.  Errors if this server can make no ids of the
+ * layout.
  */
 static void
 find_new_ids(Adoption *adoption)
@@ -518,30 +562,50 @@ find_new_ids(Adoption *adoption)
 	if (flake_layout_tick_at(layout, now_us, &tick) != FLAKE_IN_RANGE)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("layout \"%s\" has no ids for the present time",
+				errmsg("layout \"%s\" has no ids for the current time",
 					   adoption->layout_name),
-				errhint("flake_layout_info() tells the first and the last time of a layout."));
+				errhint("flake_layout_info() shows the first and last time of a layout."));
 	adoption->now_id = flake_layout_min_id(layout, tick);
 
-	/* two ticks and a second more, as ids can have just after a start */
+	/* after a start, ids can be two ticks and a second further ahead */
 	now_us += (int64) flake_setting_max_clock_lead * 1000 +
-		2 * layout->tick_us + SECOND_US;
+		2 * layout->tick_us + USECS_PER_SEC;
 	if (flake_layout_tick_at(layout, now_us, &tick) == FLAKE_IN_RANGE)
 		adoption->later_id = flake_layout_min_id(layout, tick);
 	else
 		adoption->later_id = flake_layout_max_id(layout);
 }
 
-/*
- * flake_adopt(table, column, layout): rows (statement, undo)
- */
+/* Returns the rows of all tables; false if there are none. */
+static bool
+adopt_tables(const Adoption *adoption, ReturnSetInfo *rsinfo)
+{
+	bool		found = false;
+
+	/* descendants first: ALTER TABLE of their parent may change them as well */
+	for (int i = list_length(adoption->tables) - 1; i >= 0; i--)
+	{
+		Relation	rel = relation_open(list_nth_oid(adoption->tables, i), NoLock);
+		Row			row = {.desc = rsinfo->setDesc};
+
+		if (adopt_table(adoption, rel, &row))
+		{
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values,
+								 row.nulls);
+			found = true;
+		}
+		relation_close(rel, NoLock);
+	}
+	return found;
+}
+
+/* flake_adopt(table, column, layout): rows (statement, undo) */
 Datum
 flake_adopt(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Adoption	adoption;
 	Relation	rel;
-	bool		found = false;
 
 	InitMaterializedSRF(fcinfo, 0);
 	adoption.root = PG_GETARG_OID(0);
@@ -563,32 +627,17 @@ flake_adopt(PG_FUNCTION_ARGS)
 	relation_close(rel, NoLock);
 	adoption.tables = find_all_inheritors(adoption.root, AccessShareLock, NULL);
 	find_new_ids(&adoption);
+	check_partitions(&adoption, adoption.root);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	check_foreign_keys(&adoption);
-	check_partitions(&adoption);
 	check_highest_id(&adoption);
-
-	/* Children first: what is done to their parent may reach them as well. */
-	for (int i = list_length(adoption.tables) - 1; i >= 0; i--)
-	{
-		Row			row = {.desc = rsinfo->setDesc};
-
-		rel = relation_open(list_nth_oid(adoption.tables, i), NoLock);
-		if (adopt_table(&adoption, rel, &row))
-		{
-			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values,
-								 row.nulls);
-			found = true;
-		}
-		relation_close(rel, NoLock);
-	}
-	if (found)
-		warn_of_others(&adoption);
+	if (adopt_tables(&adoption, rsinfo))
+		warn_of_limits(&adoption);
 	else
 		ereport(NOTICE,
-				errmsg("column \"%s\" of table %s makes ids of layout \"%s\" already",
+				errmsg("column \"%s\" of table %s already makes ids of layout \"%s\"",
 					   adoption.column, adoption.root_name,
 					   adoption.layout_name));
 	SPI_finish();
