@@ -1,41 +1,41 @@
 /*
- * flake 1.0: ids for rows, unique across servers and ordered by time.
+ * flake 1.0
  *
- * While this script runs, search_path has pg_catalog alone, so names need no
- * schema here.
+ * While this script runs, search_path contains only pg_catalog, so names there
+ * need no schema.
  */
 
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION flake" to load this file. \quit
 
 /*----------
- * The type flake_layout
+ * Type flake_layout
  *----------
  */
 
 CREATE TYPE flake_layout;
 
-CREATE FUNCTION flake_layout_in(cstring) RETURNS flake_layout
+CREATE FUNCTION flake_layout_in(cstring)
+	RETURNS flake_layout
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_in(cstring) IS
-	'input function of type flake_layout';
+COMMENT ON FUNCTION flake_layout_in(cstring) IS 'I/O';
 
-CREATE FUNCTION flake_layout_out(flake_layout) RETURNS cstring
+CREATE FUNCTION flake_layout_out(flake_layout)
+	RETURNS cstring
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_out(flake_layout) IS
-	'output function of type flake_layout';
+COMMENT ON FUNCTION flake_layout_out(flake_layout) IS 'I/O';
 
-CREATE FUNCTION flake_layout_recv(internal) RETURNS flake_layout
+CREATE FUNCTION flake_layout_recv(internal)
+	RETURNS flake_layout
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_recv(internal) IS
-	'binary input function of type flake_layout';
+COMMENT ON FUNCTION flake_layout_recv(internal) IS 'I/O';
 
-CREATE FUNCTION flake_layout_send(flake_layout) RETURNS bytea
+CREATE FUNCTION flake_layout_send(flake_layout)
+	RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_send(flake_layout) IS
-	'binary output function of type flake_layout';
+COMMENT ON FUNCTION flake_layout_send(flake_layout) IS 'I/O';
 
--- A value is its canonical text, so it is stored and aligned as text is.
+-- A value is its canonical text, so it is stored like text.
 CREATE TYPE flake_layout (
 	INPUT = flake_layout_in,
 	OUTPUT = flake_layout_out,
@@ -44,61 +44,56 @@ CREATE TYPE flake_layout (
 	LIKE = text
 );
 COMMENT ON TYPE flake_layout IS
-	'what the bits of an id mean: a preset''s name, or fields from the most significant bit and options, such as "time:41 node:8 sequence:14 tick=1ms"';
+	'layout of an id: a preset, or fields such as "time:41 node:8 sequence:14"';
+
+-- The cast from text is explicit, so that no text becomes a layout unasked.
+CREATE CAST (text AS flake_layout) WITH INOUT;
+CREATE CAST (flake_layout AS text) WITHOUT FUNCTION AS ASSIGNMENT;
 
 CREATE FUNCTION flake_layout_lt(flake_layout, flake_layout)
 	RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_lt(flake_layout, flake_layout) IS
-	'implementation of < operator';
+COMMENT ON FUNCTION flake_layout_lt(flake_layout, flake_layout) IS 'implementation of < operator';
 
 CREATE FUNCTION flake_layout_le(flake_layout, flake_layout)
 	RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_le(flake_layout, flake_layout) IS
-	'implementation of <= operator';
+COMMENT ON FUNCTION flake_layout_le(flake_layout, flake_layout) IS 'implementation of <= operator';
 
 CREATE FUNCTION flake_layout_eq(flake_layout, flake_layout)
 	RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_eq(flake_layout, flake_layout) IS
-	'implementation of = operator';
+COMMENT ON FUNCTION flake_layout_eq(flake_layout, flake_layout) IS 'implementation of = operator';
 
 CREATE FUNCTION flake_layout_ge(flake_layout, flake_layout)
 	RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_ge(flake_layout, flake_layout) IS
-	'implementation of >= operator';
+COMMENT ON FUNCTION flake_layout_ge(flake_layout, flake_layout) IS 'implementation of >= operator';
 
 CREATE FUNCTION flake_layout_gt(flake_layout, flake_layout)
 	RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_gt(flake_layout, flake_layout) IS
-	'implementation of > operator';
+COMMENT ON FUNCTION flake_layout_gt(flake_layout, flake_layout) IS 'implementation of > operator';
 
 CREATE FUNCTION flake_layout_ne(flake_layout, flake_layout)
 	RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_ne(flake_layout, flake_layout) IS
-	'implementation of <> operator';
+COMMENT ON FUNCTION flake_layout_ne(flake_layout, flake_layout) IS 'implementation of <> operator';
 
 CREATE FUNCTION flake_layout_cmp(flake_layout, flake_layout)
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_cmp(flake_layout, flake_layout) IS
-	'less-equal-greater comparison, byte by byte';
+COMMENT ON FUNCTION flake_layout_cmp(flake_layout, flake_layout) IS 'less-equal-greater';
 
 CREATE FUNCTION flake_layout_hash(flake_layout)
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_hash(flake_layout) IS
-	'hash of a layout';
+COMMENT ON FUNCTION flake_layout_hash(flake_layout) IS 'hash';
 
 CREATE FUNCTION flake_layout_hash_extended(flake_layout, bigint)
 	RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
-COMMENT ON FUNCTION flake_layout_hash_extended(flake_layout, bigint) IS
-	'hash of a layout, with a seed';
+COMMENT ON FUNCTION flake_layout_hash_extended(flake_layout, bigint) IS 'hash';
 
 CREATE OPERATOR < (
 	LEFTARG = flake_layout, RIGHTARG = flake_layout,
@@ -106,8 +101,7 @@ CREATE OPERATOR < (
 	COMMUTATOR = >, NEGATOR = >=,
 	RESTRICT = scalarltsel, JOIN = scalarltjoinsel
 );
-COMMENT ON OPERATOR < (flake_layout, flake_layout) IS
-	'less than: the texts are compared byte by byte';
+COMMENT ON OPERATOR < (flake_layout, flake_layout) IS 'less than';
 
 CREATE OPERATOR <= (
 	LEFTARG = flake_layout, RIGHTARG = flake_layout,
@@ -115,8 +109,7 @@ CREATE OPERATOR <= (
 	COMMUTATOR = >=, NEGATOR = >,
 	RESTRICT = scalarlesel, JOIN = scalarlejoinsel
 );
-COMMENT ON OPERATOR <= (flake_layout, flake_layout) IS
-	'less than or equal';
+COMMENT ON OPERATOR <= (flake_layout, flake_layout) IS 'less than or equal';
 
 CREATE OPERATOR = (
 	LEFTARG = flake_layout, RIGHTARG = flake_layout,
@@ -124,8 +117,7 @@ CREATE OPERATOR = (
 	COMMUTATOR = =, NEGATOR = <>,
 	RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
 );
-COMMENT ON OPERATOR = (flake_layout, flake_layout) IS
-	'equal: same fields, names and fixed values included, same epoch, same tick';
+COMMENT ON OPERATOR = (flake_layout, flake_layout) IS 'equal';
 
 CREATE OPERATOR >= (
 	LEFTARG = flake_layout, RIGHTARG = flake_layout,
@@ -133,8 +125,7 @@ CREATE OPERATOR >= (
 	COMMUTATOR = <=, NEGATOR = <,
 	RESTRICT = scalargesel, JOIN = scalargejoinsel
 );
-COMMENT ON OPERATOR >= (flake_layout, flake_layout) IS
-	'greater than or equal';
+COMMENT ON OPERATOR >= (flake_layout, flake_layout) IS 'greater than or equal';
 
 CREATE OPERATOR > (
 	LEFTARG = flake_layout, RIGHTARG = flake_layout,
@@ -142,8 +133,7 @@ CREATE OPERATOR > (
 	COMMUTATOR = <, NEGATOR = <=,
 	RESTRICT = scalargtsel, JOIN = scalargtjoinsel
 );
-COMMENT ON OPERATOR > (flake_layout, flake_layout) IS
-	'greater than';
+COMMENT ON OPERATOR > (flake_layout, flake_layout) IS 'greater than';
 
 CREATE OPERATOR <> (
 	LEFTARG = flake_layout, RIGHTARG = flake_layout,
@@ -151,8 +141,7 @@ CREATE OPERATOR <> (
 	COMMUTATOR = <>, NEGATOR = =,
 	RESTRICT = neqsel, JOIN = neqjoinsel
 );
-COMMENT ON OPERATOR <> (flake_layout, flake_layout) IS
-	'not equal';
+COMMENT ON OPERATOR <> (flake_layout, flake_layout) IS 'not equal';
 
 CREATE OPERATOR CLASS flake_layout_ops
 	DEFAULT FOR TYPE flake_layout USING btree AS
@@ -169,10 +158,6 @@ CREATE OPERATOR CLASS flake_layout_ops
 	FUNCTION 1 flake_layout_hash(flake_layout),
 	FUNCTION 2 flake_layout_hash_extended(flake_layout, bigint);
 
--- The cast from text is explicit, so that no text becomes a layout unasked.
-CREATE CAST (text AS flake_layout) WITH INOUT;
-CREATE CAST (flake_layout AS text) WITHOUT FUNCTION AS ASSIGNMENT;
-
 CREATE FUNCTION flake_layout_info(layout flake_layout,
 	OUT layout text,
 	OUT bits integer,
@@ -187,10 +172,10 @@ CREATE FUNCTION flake_layout_info(layout flake_layout,
 	OUT can_issue boolean)
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_layout_info(flake_layout) IS
-	'what a layout can do: its full form, bits in use, node ids, slots and ids per node, first and last time, whether it can issue ids';
+	'properties of a layout: full form, node ids, slots, capacity, time range';
 
 /*----------
- * Ids taken apart
+ * Ids and their parts
  *----------
  */
 
@@ -203,25 +188,23 @@ CREATE FUNCTION flake_parse(id bigint, layout flake_layout DEFAULT 'flake',
 	OUT sequence integer)
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_parse(bigint, flake_layout) IS
-	'the parts of an id, 0 where the layout has none; errors: no id of the layout (22003), time beyond timestamptz (22008)';
+	'parts of an id, 0 for those the layout does not have; error if it has no such id';
 
 CREATE FUNCTION flake_timestamp(id bigint, layout flake_layout DEFAULT 'flake')
 	RETURNS timestamptz
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION flake_timestamp(bigint, flake_layout) IS
-	'when the tick of an id began; errors as flake_parse';
+COMMENT ON FUNCTION flake_timestamp(bigint, flake_layout) IS 'time of an id: when its tick began';
 
 CREATE FUNCTION flake_unix_ms(id bigint, layout flake_layout DEFAULT 'flake')
 	RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_unix_ms(bigint, flake_layout) IS
-	'when the tick of an id began, in milliseconds since 1970, rounded down; errors as flake_parse';
+	'time of an id in milliseconds since 1970, rounded down';
 
 CREATE FUNCTION flake_node_id(id bigint, layout flake_layout DEFAULT 'flake')
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION flake_node_id(bigint, flake_layout) IS
-	'node id in an id, its parts put together with the most significant first; errors as flake_parse';
+COMMENT ON FUNCTION flake_node_id(bigint, flake_layout) IS 'node id of an id';
 
 CREATE FUNCTION flake_fields(id bigint, layout flake_layout DEFAULT 'flake',
 	OUT field text,
@@ -229,35 +212,29 @@ CREATE FUNCTION flake_fields(id bigint, layout flake_layout DEFAULT 'flake',
 	OUT value bigint)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 4;
-COMMENT ON FUNCTION flake_fields(bigint, flake_layout) IS
-	'every field of an id from the most significant bit, parts of the node included; errors as flake_parse';
-
-/*----------
- * From times to ids
- *----------
- */
+COMMENT ON FUNCTION flake_fields(bigint, flake_layout) IS 'fields of an id, most significant first';
 
 CREATE FUNCTION flake_min_id(created_at timestamptz, layout flake_layout DEFAULT 'flake')
 	RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_min_id(timestamptz, flake_layout) IS
-	'lowest id of the tick that holds a time; before the layout''s first tick 0, after the last the last id + 1, never an error';
+	'lowest id of the tick of a time; if out of range, a bound that compares correctly';
 
 CREATE FUNCTION flake_max_id(created_at timestamptz, layout flake_layout DEFAULT 'flake')
 	RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_max_id(timestamptz, flake_layout) IS
-	'highest id of the tick that holds a time; before the layout''s first tick -1, after the last the last id, never an error';
+	'highest id of the tick of a time; if out of range, a bound that compares correctly';
 
 CREATE FUNCTION flake_id_at(created_at timestamptz, n bigint, node_id integer,
 	layout flake_layout DEFAULT 'flake')
 	RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_id_at(timestamptz, bigint, integer, flake_layout) IS
-	'n-th id (from 0) of a tick and node, for backfills; errors: time (22008), n or node_id (22003) outside the layout';
+	'id for an older row: the n-th, from 0, of a node in the tick of a time';
 
 /*----------
- * Ids as texts
+ * Ids as text
  *----------
  */
 
@@ -265,27 +242,27 @@ CREATE FUNCTION flake_encode(id bigint, encoding text)
 	RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_encode(bigint, text) IS
-	'id as text: digits, or of fixed width and in the order of the ids under COLLATE "C": decimal, hex, base32, base58, base62';
+	'id as text: digits, decimal, hex, base32, base58 or base62';
 
 CREATE FUNCTION flake_decode(value text, encoding text)
 	RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_decode(text, text) IS
-	'id in a text that flake_encode made; errors: text that does not fit (22P02), unknown encoding (22023)';
+	'id from text made by flake_encode; error for other text';
 
 CREATE FUNCTION flake_format(id bigint, prefix text, pos integer DEFAULT 0,
 	encoding text DEFAULT 'digits')
 	RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_format(bigint, text, integer, text) IS
-	'id as text, prefix put before position pos (from 0) of its characters; errors: negative id (22003), pos out of range (22023)';
+	'id as text with a prefix before character pos, from 0';
 
 CREATE FUNCTION flake_unformat(value text, prefix text, pos integer DEFAULT 0,
 	encoding text DEFAULT 'digits')
 	RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_unformat(text, text, integer, text) IS
-	'id in a text that flake_format made with the same arguments; errors: text that does not fit (22P02)';
+	'id from text made by flake_format; error for other text';
 
 /*----------
  * Sharding
@@ -296,13 +273,13 @@ CREATE FUNCTION flake_shard(id bigint, shards integer)
 	RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_shard(bigint, integer) IS
-	'shard of any bigint, 0 to shards - 1, spread evenly, the same in every version; errors: less than 1 shard (22023)';
+	'shard from 0 to shards - 1: hashint8extended(id, 0), as unsigned, modulo shards';
 
 /*----------
- * What is kept in the database
+ * Schema flake
  *
- * In a schema of its own that is on nobody's search_path, so that tools which
- * compare, truncate or drop what is in public do not meet it.
+ * It is in nobody's search_path, so that tools that compare, truncate or drop
+ * the contents of schema public do not touch it.
  *----------
  */
 
@@ -313,57 +290,51 @@ SELECT flake_check_schema();
 DROP FUNCTION flake_check_schema();
 
 CREATE SCHEMA flake;
-COMMENT ON SCHEMA flake IS 'what extension flake keeps and reports';
+COMMENT ON SCHEMA flake IS 'durable mark and reports of extension flake';
 GRANT USAGE ON SCHEMA flake TO PUBLIC;
 
--- The library writes it (src/server/durable.c); the database's owner may, for
--- pg_restore and repairs.
+-- Written by the library (src/server/durable.c), and by the database's owner in
+-- pg_restore and for repairs.
 CREATE SEQUENCE flake.mark AS bigint MINVALUE 0 START WITH 0;
 COMMENT ON SEQUENCE flake.mark IS
-	'durable mark: no id of this database with a time after last_value, in nanoseconds since 1970, was ever issued';
-
--- Dumped with the database, also by an owner who is no superuser.
-SELECT pg_extension_config_dump('flake.mark', '');
+	'durable mark: no id is later than last_value, in nanoseconds since 1970';
 GRANT SELECT ON flake.mark TO PUBLIC;
 GRANT UPDATE ON flake.mark TO pg_database_owner;
+SELECT pg_extension_config_dump('flake.mark', '');
 
 /*----------
- * Making ids
+ * New ids
  *----------
  */
 
--- Lets COPY insert in batches, as it does with nextval(); see src/sql/planner.c.
 CREATE FUNCTION flake_copy_support(internal)
 	RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flake_copy_support(internal) IS
-	'planner support: in a default that COPY plans, calls the alias whose name ends in _in_copy';
+	'planner support for flake_next_id and flake_prefixed';
 
 CREATE FUNCTION flake_next_ids_support(internal)
 	RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION flake_next_ids_support(internal) IS
-	'planner support: flake_next_ids(count) gives count rows';
+COMMENT ON FUNCTION flake_next_ids_support(internal) IS 'planner support for flake_next_ids';
 
 CREATE FUNCTION flake_next_id(layout flake_layout DEFAULT 'flake')
 	RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 	SUPPORT flake_copy_support;
-COMMENT ON FUNCTION flake_next_id(flake_layout) IS
-	'next id: unique across servers whose node ids differ, increasing within a session, with the time of the clock';
+COMMENT ON FUNCTION flake_next_id(flake_layout) IS 'next id';
 
 CREATE FUNCTION flake_next_ids(count bigint, layout flake_layout DEFAULT 'flake')
 	RETURNS SETOF bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 	SUPPORT flake_next_ids_support;
-COMMENT ON FUNCTION flake_next_ids(bigint, flake_layout) IS
-	'count new ids in increasing order, each with the time at which its row was asked for';
+COMMENT ON FUNCTION flake_next_ids(bigint, flake_layout) IS 'next count ids, in increasing order';
 
 CREATE FUNCTION flake_reserve(count bigint, layout flake_layout DEFAULT 'flake',
 	OUT first_id bigint, OUT last_id bigint, OUT step bigint)
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION flake_reserve(bigint, flake_layout) IS
-	'reserve count ids (1 to what the sequence field holds) for the caller to give out: first_id, first_id + step, ..., last_id';
+	'reserve count ids, up to the size of the sequence field: first_id, first_id + step, ..., last_id';
 
 CREATE FUNCTION flake_prefixed(prefix text, pos integer DEFAULT 0,
 	encoding text DEFAULT 'digits', layout flake_layout DEFAULT 'flake')
@@ -371,26 +342,26 @@ CREATE FUNCTION flake_prefixed(prefix text, pos integer DEFAULT 0,
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 	SUPPORT flake_copy_support;
 COMMENT ON FUNCTION flake_prefixed(text, integer, text, flake_layout) IS
-	'new id as text with prefix before position pos of its characters, as flake_format writes it';
+	'next id as text with a prefix before character pos, from 0';
 
--- What COPY calls instead; src/sql/planner.c says why STABLE does no harm there,
--- and what the cost is for.
+-- COPY calls these instead; src/sql/planner.c explains why they can be STABLE,
+-- and what the COST is for.
 CREATE FUNCTION flake_next_id_in_copy(flake_layout, internal)
 	RETURNS bigint
 	AS 'MODULE_PATHNAME', 'flake_next_id' LANGUAGE C STABLE STRICT
 	PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION flake_next_id_in_copy(flake_layout, internal) IS
-	'flake_next_id() as the default of a column that COPY fills; not for queries';
+	'flake_next_id for column defaults in COPY';
 
 CREATE FUNCTION flake_prefixed_in_copy(text, integer, text, flake_layout, internal)
 	RETURNS text
 	AS 'MODULE_PATHNAME', 'flake_prefixed' LANGUAGE C STABLE STRICT
 	PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION flake_prefixed_in_copy(text, integer, text, flake_layout, internal) IS
-	'flake_prefixed() as the default of a column that COPY fills; not for queries';
+	'flake_prefixed for column defaults in COPY';
 
 /*----------
- * Moving in
+ * Existing columns
  *----------
  */
 
@@ -407,7 +378,7 @@ CREATE FUNCTION flake_adopt(target regclass, column_name name,
 	SET extra_float_digits = 1
 	SET row_security = off;
 COMMENT ON FUNCTION flake_adopt(regclass, name, flake_layout) IS
-	'statements that make an existing bigint column take its values from flake_next_id(), and what undoes each; runs none; errors: what stands in the way';
+	'statements that make an existing bigint column use flake_next_id, and their undo';
 
 /*----------
  * This server
@@ -419,19 +390,19 @@ CREATE FUNCTION flake_node(layout flake_layout DEFAULT 'flake',
 	OUT lease_end timestamptz)
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION flake_node(flake_layout) IS
-	'node id in force, where it comes from, the host name, address or group it was read from, and the end of its lease';
+	'node id of this server, where it comes from, and end of its lease';
 
 CREATE FUNCTION flake_accept_clock()
 	RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION flake_accept_clock() IS
-	'take the clock as it is for the true time, after it jumped forward by more than flake.max_clock_jump';
+	'accept the clock after a jump by more than flake.max_clock_jump';
 REVOKE ALL ON FUNCTION flake_accept_clock() FROM PUBLIC;
 
 /*----------
- * Reports
+ * State of this server and database
  *
- * None of them raises what it is to report.
+ * These functions report problems in columns, and raise no errors for them.
  *----------
  */
 
@@ -442,21 +413,19 @@ CREATE FUNCTION flake.layout_states(OUT layout flake_layout, OUT node_id integer
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'flake_layout_states' LANGUAGE C VOLATILE ROWS 10;
 COMMENT ON FUNCTION flake.layout_states() IS
-	'what was done with each layout and node id since the server started; see view flake.layouts';
+	'ids made since the server started, by layout and node id';
 
 CREATE FUNCTION flake.mark_state(OUT mark timestamptz, OUT start_mark timestamptz,
 	OUT mark_moves bigint, OUT clock_steps bigint, OUT max_lead interval,
 	OUT latest_start_mark timestamptz, OUT latest_database text, OUT problem text)
 	AS 'MODULE_PATHNAME', 'flake_mark_state' LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION flake.mark_state() IS
-	'durable mark of this database, and steps of the clock that were noticed since the server started';
+COMMENT ON FUNCTION flake.mark_state() IS 'durable mark of this database, and steps of the clock';
 
 CREATE FUNCTION flake.node_state(layout flake_layout,
 	OUT node_id integer, OUT source text, OUT read_from text,
 	OUT problem text, OUT detail text, OUT hint text)
 	AS 'MODULE_PATHNAME', 'flake_node_state' LANGUAGE C VOLATILE STRICT;
-COMMENT ON FUNCTION flake.node_state(flake_layout) IS
-	'node id in force for a layout, or why there is none';
+COMMENT ON FUNCTION flake.node_state(flake_layout) IS 'node id for a layout, or why there is none';
 
 CREATE FUNCTION flake.lease_state(OUT node_id integer, OUT valid_from timestamptz,
 	OUT valid_until timestamptz, OUT renewed timestamptz, OUT worker integer,
@@ -464,63 +433,38 @@ CREATE FUNCTION flake.lease_state(OUT node_id integer, OUT valid_from timestampt
 	OUT detail text, OUT hint text, OUT network_says text)
 	AS 'MODULE_PATHNAME', 'flake_lease_state_row' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION flake.lease_state() IS
-	'lease of the node id, its worker, and what the registry last refused; NULL where the node id is not leased';
+	'lease of the node id and last problem with it; NULL if not leased';
 
 CREATE FUNCTION flake.citus_state(OUT group_id integer, OUT has_workers boolean,
 	OUT highest_group integer)
 	AS 'MODULE_PATHNAME', 'flake_citus_state' LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION flake.citus_state() IS
-	'group of this node in a Citus cluster, whether it has workers, and the highest group; NULL in a database that does not belong to a node of one';
+COMMENT ON FUNCTION flake.citus_state() IS 'group of this node in a Citus cluster; NULL if in none';
 
 CREATE FUNCTION flake.citus_nodes(OUT node text, OUT group_id integer,
 	OUT node_id integer, OUT source text, OUT problem text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'flake_citus_nodes' LANGUAGE C VOLATILE ROWS 10;
-COMMENT ON FUNCTION flake.citus_nodes() IS
-	'groups of all nodes of the Citus cluster, and their node ids, for which they are asked, or why these are not known';
+COMMENT ON FUNCTION flake.citus_nodes() IS 'groups and node ids of all nodes of the Citus cluster';
 
 CREATE FUNCTION flake.version_state(OUT problem text, OUT hint text)
 	AS 'MODULE_PATHNAME', 'flake_version_state' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION flake.version_state() IS
-	'why no ids can be made with this library and the extension of this database; NULL if they are of the same version';
+	'why library and extension do not match; NULL if they do';
 
 CREATE FUNCTION flake.kernel_clock(OUT synchronized boolean,
 	OUT estimated_error interval)
 	AS 'MODULE_PATHNAME', 'flake_kernel_clock' LANGUAGE C VOLATILE PARALLEL SAFE;
 COMMENT ON FUNCTION flake.kernel_clock() IS
-	'what the kernel says about its clock: is it synchronized, and how far off may it be; NULL where it does not say';
-
-CREATE VIEW flake.layouts AS
-	SELECT l.layout, l.node_id, l.ids_taken, l.last_id, l.last_time, l.lead,
-		l.waits, l.wait_time, l.slots_used_up,
-		m.mark, m.start_mark, m.mark_moves, m.clock_steps, l.lease_end
-	FROM flake.layout_states() AS l, flake.mark_state() AS m;
-COMMENT ON VIEW flake.layouts IS
-	'layouts and node ids that were used since the server started, in all databases; mark and start_mark are this database''s';
-COMMENT ON COLUMN flake.layouts.layout IS 'layout; of those that differ in names or fixed parts only, the one used first';
-COMMENT ON COLUMN flake.layouts.node_id IS 'node id; NULL if the layout does not use it';
-COMMENT ON COLUMN flake.layouts.ids_taken IS 'ids taken, including those that a session has not given out yet or has lost';
-COMMENT ON COLUMN flake.layouts.last_id IS 'highest id taken; NULL if none yet';
-COMMENT ON COLUMN flake.layouts.last_time IS 'its time';
-COMMENT ON COLUMN flake.layouts.lead IS 'how far that is ahead of the clock; 0 if it is not';
-COMMENT ON COLUMN flake.layouts.waits IS 'how often a session waited for the next tick';
-COMMENT ON COLUMN flake.layouts.wait_time IS 'how long sessions waited, together';
-COMMENT ON COLUMN flake.layouts.slots_used_up IS 'how often all numbers of a slot in one tick were taken';
-COMMENT ON COLUMN flake.layouts.mark IS 'durable mark: no id of this database is later';
-COMMENT ON COLUMN flake.layouts.start_mark IS 'mark found at the start: ids of this database began after it';
-COMMENT ON COLUMN flake.layouts.mark_moves IS 'how often the mark was written';
-COMMENT ON COLUMN flake.layouts.clock_steps IS 'steps of the clock by a second or more that were noticed';
-COMMENT ON COLUMN flake.layouts.lease_end IS 'until when ids with the node id can be made; NULL if it is not leased now';
+	'what the kernel reports about its clock; NULL if nothing';
 
 CREATE FUNCTION flake.layout_in_default(pg_node_tree)
 	RETURNS flake_layout
 	AS 'MODULE_PATHNAME', 'flake_layout_in_default' LANGUAGE C STABLE STRICT
 	PARALLEL SAFE;
 COMMENT ON FUNCTION flake.layout_in_default(pg_node_tree) IS
-	'layout that an expression names; NULL if it names none';
+	'layout in an expression; NULL if there is none';
 
--- Columns whose default makes ids, and the layout that it names.  A body is
--- bound when it is created, so nobody's objects can come in between.
+-- Columns whose default calls flake_next_id() or flake_prefixed(), with the layout.
 CREATE FUNCTION flake.id_columns(OUT table_oid oid, OUT column_name name,
 	OUT column_number smallint, OUT type_oid oid, OUT layout flake_layout)
 	RETURNS SETOF record
@@ -536,13 +480,40 @@ BEGIN ATOMIC
 			AND p.refobjid IN ('flake_next_id(flake_layout)'::regprocedure::oid,
 				'flake_prefixed(text,integer,text,flake_layout)'::regprocedure::oid));
 END;
-COMMENT ON FUNCTION flake.id_columns() IS 'columns whose default makes ids, and the layout that it names';
+COMMENT ON FUNCTION flake.id_columns() IS 'columns whose default makes ids, and the layout';
 
-CREATE FUNCTION flake.registry_findings(OUT severity text, OUT what text, OUT why text, OUT what_to_do text)
+CREATE FUNCTION flake.registry_findings(OUT severity text, OUT what text, OUT why text,
+	OUT what_to_do text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'flake_registry_findings' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION flake.registry_findings() IS
-	'what deserves attention at the registry of node ids, if there is one in this database';
+	'rows of flake.check_registry(), if extension flake_registry is installed';
+
+CREATE VIEW flake.layouts AS
+	SELECT l.layout, l.node_id, l.ids_taken, l.last_id, l.last_time, l.lead,
+		l.waits, l.wait_time, l.slots_used_up,
+		m.mark, m.start_mark, m.mark_moves, m.clock_steps, l.lease_end
+	FROM flake.layout_states() AS l, flake.mark_state() AS m;
+COMMENT ON VIEW flake.layouts IS
+	'layouts and node ids used since the server started, in all databases';
+COMMENT ON COLUMN flake.layouts.layout IS
+	'layout; the first used of those that differ in names or fixed parts';
+COMMENT ON COLUMN flake.layouts.node_id IS 'node id; NULL if the layout does not use it';
+COMMENT ON COLUMN flake.layouts.ids_taken IS
+	'ids taken, including those that sessions have not used yet or have lost';
+COMMENT ON COLUMN flake.layouts.last_id IS 'highest id taken';
+COMMENT ON COLUMN flake.layouts.last_time IS 'time of last_id';
+COMMENT ON COLUMN flake.layouts.lead IS 'how far last_time is ahead of the clock';
+COMMENT ON COLUMN flake.layouts.waits IS 'number of waits for the next tick';
+COMMENT ON COLUMN flake.layouts.wait_time IS 'total time of these waits';
+COMMENT ON COLUMN flake.layouts.slots_used_up IS 'how often a slot had no number left in a tick';
+COMMENT ON COLUMN flake.layouts.mark IS 'durable mark of this database: no id is later';
+COMMENT ON COLUMN flake.layouts.start_mark IS
+	'mark found at the start: ids of this database begin after it';
+COMMENT ON COLUMN flake.layouts.mark_moves IS 'how often the mark was written';
+COMMENT ON COLUMN flake.layouts.clock_steps IS 'steps of the clock by a second or more';
+COMMENT ON COLUMN flake.layouts.lease_end IS
+	'end of the lease of the node id; NULL if it is not leased';
 
 -- Sets of layouts are sets of texts here: pg_upgrade makes functions before
 -- operator classes.
@@ -785,13 +756,15 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT r.* FROM flake.registry_findings() AS r;
 END;
-COMMENT ON FUNCTION flake_check() IS
-	'things that deserve attention: severity (error, warning), what, why, what to do; no rows: nothing found';
+COMMENT ON FUNCTION flake_check() IS 'problems: severity, what, why, and what to do';
 
-REVOKE ALL ON FUNCTION flake.layout_states(), flake.mark_state(),
-	flake.node_state(flake_layout), flake.lease_state(), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
-	flake.registry_findings(), flake_check() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION flake.layout_states(), flake.mark_state(),
-	flake.node_state(flake_layout), flake.lease_state(), flake.citus_state(), flake.citus_nodes(), flake.version_state(), flake.kernel_clock(), flake.id_columns(),
-	flake.registry_findings(), flake_check() TO pg_monitor, pg_database_owner;
+/*----------
+ * Privileges
+ *----------
+ */
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA flake FROM PUBLIC;
+REVOKE ALL ON FUNCTION flake_check() FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA flake TO pg_monitor, pg_database_owner;
+GRANT EXECUTE ON FUNCTION flake_check() TO pg_monitor, pg_database_owner;
 GRANT SELECT ON flake.layouts TO pg_monitor, pg_database_owner;
