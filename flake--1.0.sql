@@ -430,7 +430,7 @@ COMMENT ON FUNCTION flake.node_state(flake_layout) IS 'node id for a layout, or 
 CREATE FUNCTION flake.lease_state(OUT node_id integer, OUT valid_from timestamptz,
 	OUT valid_until timestamptz, OUT renewed timestamptz, OUT worker integer,
 	OUT late boolean, OUT failing_since timestamptz, OUT problem text,
-	OUT detail text, OUT hint text, OUT network_says text)
+	OUT detail text, OUT hint text, OUT connection_error text)
 	AS 'MODULE_PATHNAME', 'flake_lease_state_row' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION flake.lease_state() IS
 	'lease of the node id and last problem with it; NULL if not leased';
@@ -515,72 +515,82 @@ COMMENT ON COLUMN flake.layouts.clock_steps IS 'steps of the clock by a second o
 COMMENT ON COLUMN flake.layouts.lease_end IS
 	'end of the lease of the node id; NULL if it is not leased';
 
--- Sets of layouts are sets of texts here: pg_upgrade makes functions before
--- operator classes.
-CREATE FUNCTION flake_check(OUT severity text, OUT what text, OUT why text, OUT what_to_do text)
+/*----------
+ * Problems
+ *
+ * flake_check() gathers what these functions find.  Sets of layouts are sets of
+ * texts in them, because pg_upgrade creates functions before operator classes.
+ *----------
+ */
+
+-- shared memory, version, and durable mark
+CREATE FUNCTION flake.check_server(OUT severity text, OUT what text, OUT why text,
+	OUT what_to_do text)
 	RETURNS SETOF record
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	WITH RECURSIVE
-	columns AS MATERIALIZED (
-		SELECT * FROM flake.id_columns()
-	),
-	ancestors (table_oid, ancestor) AS (
-		SELECT inhrelid, inhparent FROM pg_inherits
-		WHERE inhrelid IN (SELECT table_oid FROM columns)
-		UNION
-		SELECT a.table_oid, i.inhparent FROM ancestors AS a JOIN pg_inherits AS i ON i.inhrelid = a.ancestor
-	),
-	-- those columns, and the ones that reference them
-	holders AS MATERIALIZED (
-		SELECT c.table_oid, c.column_name, c.column_number, c.type_oid, a.atttypmod AS type_modifier, c.layout, NULL::oid AS holds
-		FROM columns AS c JOIN pg_attribute AS a ON a.attrelid = c.table_oid AND a.attnum = c.column_number
-		UNION ALL
-		SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, c.layout, c.table_oid
-		FROM columns AS c JOIN pg_constraint AS k ON k.confrelid = c.table_oid AND k.contype = 'f' AND k.conparentid = 0,
-			unnest(k.conkey, k.confkey) AS u (own, referenced), pg_attribute AS a
-		WHERE u.referenced = c.column_number AND a.attrelid = k.conrelid AND a.attnum = u.own
-	),
-	-- their types, and what those are domains over
-	bases (table_oid, column_number, type_oid, type_modifier) AS (
-		SELECT table_oid, column_number, type_oid, type_modifier FROM holders
-		UNION
-		SELECT b.table_oid, b.column_number, t.typbasetype, t.typtypmod
-		FROM bases AS b JOIN pg_type AS t ON t.oid = b.type_oid AND t.typtype = 'd'
-	),
-	-- tables partitioned by ranges of ids, and the bounds of their partitions;
-	-- NULL where there is none
-	partitioned AS MATERIALIZED (
-		SELECT c.table_oid, c.layout
-		FROM columns AS c JOIN pg_partitioned_table AS p ON p.partrelid = c.table_oid
-		WHERE p.partstrat = 'r' AND p.partnatts = 1 AND p.partattrs[0] = c.column_number
-			AND p.partdefid = 0 AND c.type_oid = 'bigint'::regtype::oid
-	),
-	partitions AS MATERIALIZED (
-		SELECT p.table_oid,
-			substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''?(-?[0-9]+)')::bigint AS low,
-			substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''?(-?[0-9]+)')::bigint AS high
-		FROM partitioned AS p JOIN pg_inherits AS i ON i.inhparent = p.table_oid JOIN pg_class AS c ON c.oid = i.inhrelid
-	),
-	layouts AS MATERIALIZED (
-		SELECT l.layout::flake_layout FROM
-			(SELECT layout::text FROM columns UNION SELECT 'flake') AS l
-	),
-	nodes AS MATERIALIZED (
-		SELECT l.layout, s.* FROM layouts AS l, LATERAL flake.node_state(l.layout) AS s
-	),
-	mark AS MATERIALIZED (
-		-- the state first: the page may be moved on meanwhile
-		SELECT m.*, m.page::numeric / 1000000000 - extract(epoch FROM clock_timestamp()) AS ahead,
-			extract(epoch FROM m.max_lead) AS lead
-		FROM (SELECT s.*, (SELECT last_value FROM flake.mark) AS page
+	WITH mark AS MATERIALIZED (
+		SELECT m.problem, m.mark, m.on_disk,
+			m.on_disk / 1000000000.0 - extract(epoch FROM clock_timestamp()) AS ahead,
+			extract(epoch FROM m.max_lead) AS max_lead
+		-- the state is read first, because the mark on disk can be moved meanwhile
+		FROM (SELECT s.*, (SELECT last_value FROM flake.mark) AS on_disk
 			FROM flake.mark_state() AS s OFFSET 0) AS m
-	),
-	states AS MATERIALIZED (
-		SELECT * FROM flake.layout_states()
+	)
+	SELECT 'error', 'shared memory is not available: ' || m.problem,
+		'No ids can be made.',
+		'Enlarge /dev/shm; or add flake to shared_preload_libraries or raise '
+			'min_dynamic_shared_memory, and restart the server.'
+	FROM mark AS m
+	WHERE m.problem IS NOT NULL
+	UNION ALL
+	SELECT 'error', v.problem,
+		'Sessions cannot begin to make ids in this database.',
+		v.hint
+	FROM flake.version_state() AS v
+	WHERE v.problem IS NOT NULL
+	UNION ALL
+	SELECT 'error', 'sequence flake.mark is unlogged',
+		'Ids could repeat after a crash, so none are made.',
+		'Run ALTER SEQUENCE flake.mark SET LOGGED.'
+	FROM pg_class AS c
+	WHERE c.oid = 'flake.mark'::regclass AND c.relpersistence = 'u'
+	UNION ALL
+	SELECT 'error', 'the durable mark on disk is lower than the one in use',
+		'Somebody has set flake.mark back; ids could repeat after a crash.',
+		'Make an id in this database: this repairs the mark.'
+	FROM mark AS m
+	WHERE m.on_disk / 1000 < extract(epoch FROM m.mark) * 1000000
+	UNION ALL
+	SELECT 'error',
+		format('the durable mark is %s seconds ahead of the clock', round(m.ahead, 3)),
+		format('Ids must be later than the mark, but at most %s seconds ahead of the clock.  '
+			'None can be made in this database after a restart, or if flake.mark was set.',
+			round(m.max_lead, 3)),
+		concat('If the clock is wrong, correct it.  If somebody has set flake.mark ahead, '
+			'set it back.  Otherwise wait',
+			CASE WHEN m.ahead < 2147483 -- the highest setting
+				THEN format(' or raise flake.max_clock_lead to %s s', ceil(m.ahead + 1)) END, '.')
+	FROM mark AS m
+	WHERE m.ahead > m.max_lead + 1;
+END;
+COMMENT ON FUNCTION flake.check_server() IS 'problems of shared memory, version and mark';
+
+-- node ids: of this server, its lease, and the other nodes of a Citus cluster
+CREATE FUNCTION flake.check_node_ids(OUT severity text, OUT what text, OUT why text,
+	OUT what_to_do text)
+	RETURNS SETOF record
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH nodes AS MATERIALIZED (
+		SELECT l.layout, n.*
+		FROM (SELECT layout::text FROM flake.id_columns() UNION SELECT 'flake') AS l (layout),
+			LATERAL flake.node_state(l.layout::flake_layout) AS n
 	),
 	lease AS MATERIALIZED (
-		SELECT * FROM flake.lease_state()
+		SELECT *,
+			CASE WHEN valid_until > clock_timestamp() THEN 'warning' ELSE 'error' END AS severity
+		FROM flake.lease_state()
 	),
 	citus AS MATERIALIZED (
 		SELECT * FROM flake.citus_state()
@@ -588,173 +598,321 @@ BEGIN ATOMIC
 	citus_nodes AS MATERIALIZED (
 		SELECT * FROM flake.citus_nodes()
 	)
-	SELECT 'error', 'shared memory is not available: ' || m.problem,
-		'No ids can be made.',
-		'Add flake to shared_preload_libraries or raise min_dynamic_shared_memory, and restart the server; or enlarge /dev/shm.'
-	FROM mark AS m WHERE m.problem IS NOT NULL
+	SELECT 'error', n.problem,
+		concat_ws('  ', n.detail, format('No ids of layout "%s" can be made.', n.layout)),
+		n.hint
+	FROM nodes AS n
+	WHERE n.problem IS NOT NULL
 	UNION ALL
-	SELECT 'error', v.problem, 'Sessions that begin to make ids in this database are refused.', v.hint
-	FROM flake.version_state() AS v WHERE v.problem IS NOT NULL
+	SELECT 'warning', format('node id %s is derived from the system identifier', n.node_id),
+		CASE WHEN NOT c.has_workers
+			THEN 'This is the coordinator of a Citus cluster without workers.  Its node id becomes '
+				'0 when the first worker is added, and a worker may get the present one.'
+			WHEN EXISTS (SELECT FROM pg_publication)
+				OR EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'logical')
+			THEN 'This server takes part in logical replication.  Another server that writes may '
+				'have the same node id and make the same ids.'
+			ELSE 'Another server that makes ids may have the same node id and make the same ids.'
+			END,
+		CASE WHEN NOT c.has_workers THEN 'Set flake.node_id to citus.'
+			ELSE 'Set flake.node_id to a number that no other server has.' END
+	FROM nodes AS n, citus AS c
+	WHERE n.layout = 'flake' AND n.problem IS NULL AND n.source = 'system identifier'
 	UNION ALL
-	SELECT CASE WHEN l.valid_until > clock_timestamp() THEN 'warning' ELSE 'error' END,
-		l.problem, concat_ws('  ', l.detail, 'The network says: ' || l.network_says), l.hint
-	FROM lease AS l WHERE l.problem IS NOT NULL
+	-- leases
+	SELECT l.severity, l.problem,
+		concat_ws('  ', l.detail, 'The connection failed with: ' || l.connection_error),
+		l.hint
+	FROM lease AS l
+	WHERE l.problem IS NOT NULL
 	UNION ALL
-	SELECT CASE WHEN l.valid_until > clock_timestamp() THEN 'warning' ELSE 'error' END,
-		format('the lease of node id %s was not renewed since %s', l.node_id, l.renewed),
-		format('No ids can be made from %s on, when it ends.', l.valid_until),
-		'See that the registry can be reached.'
-	FROM lease AS l WHERE l.late
+	SELECT l.severity,
+		format('the lease of node id %s has not been renewed since %s', l.node_id, l.renewed),
+		format('No ids can be made after it ends at %s.', l.valid_until),
+		'Check that this server can reach the registry.'
+	FROM lease AS l
+	WHERE l.late
 	UNION ALL
 	SELECT 'warning', format('no worker renews the lease of node id %s', l.node_id),
-		format('No ids can be made from %s on, when it ends, unless the worker can be started then.', l.valid_until),
-		'See the server''s log for why it stopped.'
-	FROM lease AS l WHERE l.node_id IS NOT NULL AND l.worker IS NULL
+		format('No ids can be made after it ends at %s, unless a worker can be started then.',
+			l.valid_until),
+		'Check the server log for why the worker stopped.'
+	FROM lease AS l
+	WHERE l.node_id IS NOT NULL AND l.worker IS NULL
 	UNION ALL
-	SELECT 'error', n.problem, concat_ws('  ', n.detail, format('Layout "%s" can make no ids.', n.layout)), n.hint
-	FROM nodes AS n WHERE n.problem IS NOT NULL
+	-- Citus
+	SELECT 'error', format('several nodes of the Citus cluster have node id %s: %s', c.node_id,
+			string_agg(c.node, ', ' ORDER BY c.node COLLATE "C")),
+		'They can make the same ids.',
+		'Leave flake.node_id empty on all nodes, or set it to a different number on each.'
+	FROM citus_nodes AS c
+	WHERE c.node_id IS NOT NULL
+	GROUP BY c.node_id
+	HAVING count(DISTINCT c.group_id) > 1 -- a standby has the group of its primary
 	UNION ALL
-	SELECT 'error', 'sequence flake.mark is unlogged',
-		'Without a durable mark ids could repeat after a crash, so none are made.',
-		'ALTER SEQUENCE flake.mark SET LOGGED'
-	FROM pg_class WHERE oid = 'flake.mark'::regclass::oid AND relpersistence = 'u'
+	SELECT 'warning',
+		format('node id %s of this server is also the group of node %s of the Citus cluster',
+			n.node_id, c.node),
+		'The node id of that node is not known.  If it is the group, both can make the same ids.',
+		'Leave flake.node_id empty on all nodes, or set it to a different number on each.'
+	FROM citus AS own, citus_nodes AS c, flake.node_state('time:41 node:22') AS n
+	WHERE c.node_id IS NULL AND c.group_id = n.node_id AND c.group_id <> own.group_id
 	UNION ALL
-	SELECT 'error', 'the durable mark on disk is lower than the one in force',
-		'Somebody has set flake.mark back; after a crash ids could repeat.',
-		'Make an id in this database: that repairs the mark.'
-	FROM mark AS m WHERE m.page / 1000 < extract(epoch FROM m.mark) * 1000000
+	SELECT 'error',
+		format('the node id of node %s of the Citus cluster is derived from the system identifier',
+			c.node),
+		'Another node may have the same node id and make the same ids.  '
+			'The node may make none while shards are moved to it.',
+		'Make sure that Citus synchronizes its metadata to that node (hasmetadata and '
+			'metadatasynced in pg_dist_node), or set flake.node_id there to a number that no '
+			'other node has.'
+	FROM citus_nodes AS c
+	WHERE c.source = 'system identifier'
 	UNION ALL
-	SELECT 'error', format('the durable mark is %s seconds ahead of the clock', round(m.ahead, 3)),
-		format('Ids start after it and may be ahead of the clock by %s seconds, so none are made in this database after a start or after somebody has set flake.mark.', round(m.lead, 3)),
-		'If the clock is wrong, set it right; if somebody has set flake.mark ahead, set it back; else wait' ||
-			CASE WHEN m.ahead < 2147483 THEN format(' or raise flake.max_clock_lead to %s s', ceil(m.ahead + 1)) ELSE '' END || '.'
-	FROM mark AS m WHERE m.ahead > m.lead + 1
+	SELECT 'warning',
+		CASE WHEN c.node IS NULL
+			THEN 'the node ids of the Citus cluster are not known: ' || c.problem
+			ELSE format('the node id of node %s of the Citus cluster is not known: %s', c.node,
+				c.problem) END,
+		CASE WHEN c.node IS NULL THEN 'Several nodes may have the same.'
+			ELSE 'Another node may have the same.' END,
+		'Check flake_node() on the node, and that this role can connect to it.  '
+			'A copy of another node has the group of that node.'
+	FROM citus_nodes AS c
+	WHERE c.problem IS NOT NULL
 	UNION ALL
-	SELECT 'error', format('column "%s" of table %s is of type %s, but %s', h.column_name, h.table_oid::regclass, format_type(h.type_oid, h.type_modifier),
-			CASE WHEN h.holds IS NULL THEN 'its default makes ids' ELSE format('holds ids of table %s', h.holds::regclass) END),
-		CASE WHEN b.type_oid IN ('real'::regtype::oid, 'double precision'::regtype::oid) OR b.scale < 0
-			THEN 'Ids are 64-bit numbers; this type rounds them, so different ones become equal.'
-			WHEN h.holds IS NULL THEN 'Ids are 64-bit numbers; inserts that use the default fail.'
-			ELSE 'Ids are 64-bit numbers; rows that refer to new ones cannot be written.' END,
-		'Change the column''s type to bigint.'
-	FROM holders AS h JOIN (SELECT b.*, n.scale, ((b.type_modifier - 4) >> 16) - n.scale AS digits
-		FROM bases AS b, LATERAL (SELECT CASE WHEN b.type_oid = 'numeric'::regtype::oid AND b.type_modifier >= 0
-			THEN (((b.type_modifier - 4) & 2047) # 1024) - 1024 END) AS n (scale)) AS b -- as type numeric has them
-		ON b.table_oid = h.table_oid AND b.column_number = h.column_number
-	WHERE b.type_oid IN ('smallint'::regtype::oid, 'integer'::regtype::oid, 'real'::regtype::oid, 'double precision'::regtype::oid)
-		OR b.scale < 0 OR 10::numeric ^ b.digits < 2::numeric ^ (flake_layout_info(h.layout)).bits
-	UNION ALL
-	SELECT 'error', format('column "%s" of table %s and of its child tables has defaults of different layouts: %s', c.column_name, r.root::regclass, string_agg(DISTINCT format('"%s"', c.layout), ', ')),
-		'Ids of different layouts can be equal, and their rows are in one table.',
-		'Give the column a default of the same layout in all of them.'
-	FROM columns AS c
-	JOIN (SELECT table_oid, ancestor FROM ancestors
-			WHERE NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = ancestor)
+	SELECT 'warning',
+		format('the groups of the Citus cluster, up to %s now, will soon not fit layout "%s"',
+			c.highest_group, n.layout),
+		format('A new worker gets a higher group as its node id.  An attempt that fails uses one '
+			'up, too, and a crash or failover of the coordinator up to 32.  Workers with a group '
+			'above %s cannot make ids of the layout.', i.nodes - 1),
+		'Use a layout with more node bits for new tables, or set flake.node_id on the nodes.'
+	FROM citus AS c, nodes AS n, LATERAL flake_layout_info(n.layout::flake_layout) AS i
+	WHERE n.source = 'Citus' AND n.problem IS NULL AND i.nodes > 1
+		AND c.highest_group::bigint + n.node_id - c.group_id >= i.nodes * 3 / 4;
+END;
+COMMENT ON FUNCTION flake.check_node_ids() IS 'problems of node ids, leases and Citus nodes';
+
+-- columns with ids: types, layouts, partitions, and values
+CREATE FUNCTION flake.check_columns(OUT severity text, OUT what text, OUT why text,
+	OUT what_to_do text)
+	RETURNS SETOF record
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH RECURSIVE
+	columns AS MATERIALIZED (
+		SELECT * FROM flake.id_columns()
+	),
+	-- these columns, and the columns that reference them
+	holders AS MATERIALIZED (
+		SELECT c.table_oid, c.column_name, c.column_number, c.type_oid,
+			a.atttypmod AS type_modifier, c.layout, NULL::oid AS referenced
+		FROM columns AS c
+			JOIN pg_attribute AS a ON a.attrelid = c.table_oid AND a.attnum = c.column_number
+		UNION ALL
+		SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, c.layout, c.table_oid
+		FROM columns AS c
+			JOIN pg_constraint AS k ON k.confrelid = c.table_oid AND k.contype = 'f'
+				AND k.conparentid = 0,
+			unnest(k.conkey, k.confkey) AS u (own, referenced),
+			pg_attribute AS a
+		WHERE u.referenced = c.column_number AND a.attrelid = k.conrelid AND a.attnum = u.own
+	),
+	-- their types, and those below a domain
+	types (table_oid, column_number, type_oid, type_modifier) AS (
+		SELECT table_oid, column_number, type_oid, type_modifier FROM holders
 		UNION
-		SELECT inhparent, inhparent FROM pg_inherits) AS r (table_oid, root) ON r.table_oid = c.table_oid
+		SELECT s.table_oid, s.column_number, t.typbasetype, t.typtypmod
+		FROM types AS s
+			JOIN pg_type AS t ON t.oid = s.type_oid AND t.typtype = 'd'
+	),
+	-- the same with the scale and the digits before the point of a numeric
+	digits AS (
+		SELECT s.*, n.scale, ((s.type_modifier - 4) >> 16) - n.scale AS whole
+		FROM types AS s,
+			LATERAL (SELECT CASE WHEN s.type_oid = 'numeric'::regtype AND s.type_modifier >= 0
+				THEN (((s.type_modifier - 4) & 2047) # 1024) - 1024 END) AS n (scale)
+	),
+	ancestors (table_oid, ancestor) AS (
+		SELECT inhrelid, inhparent FROM pg_inherits
+		WHERE inhrelid IN (SELECT table_oid FROM columns)
+		UNION
+		SELECT a.table_oid, i.inhparent
+		FROM ancestors AS a
+			JOIN pg_inherits AS i ON i.inhrelid = a.ancestor
+	),
+	roots (table_oid, root) AS (
+		SELECT table_oid, ancestor FROM ancestors
+		WHERE NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = ancestor)
+		UNION
+		SELECT inhparent, inhparent FROM pg_inherits
+	),
+	-- tables that are partitioned by ranges of ids and have no default partition
+	partitioned AS MATERIALIZED (
+		SELECT c.table_oid, c.layout
+		FROM columns AS c
+			JOIN pg_partitioned_table AS p ON p.partrelid = c.table_oid
+		WHERE p.partstrat = 'r' AND p.partnatts = 1 AND p.partattrs[0] = c.column_number
+			AND p.partdefid = 0 AND c.type_oid = 'bigint'::regtype
+	),
+	-- their partitions, from low to below high
+	partitions AS MATERIALIZED (
+		SELECT p.table_oid AS parent, c.oid AS table_oid,
+			coalesce(substring(b.bound FROM 'FROM \(''?(-?[0-9]+)')::bigint,
+				-9223372036854775808) AS low,
+			coalesce(substring(b.bound FROM 'TO \(''?(-?[0-9]+)')::bigint,
+				9223372036854775807) AS high
+		FROM partitioned AS p
+			JOIN pg_inherits AS i ON i.inhparent = p.table_oid
+			JOIN pg_class AS c ON c.oid = i.inhrelid,
+			LATERAL pg_get_expr(c.relpartbound, c.oid) AS b (bound)
+	),
+	-- those that have no partition for ids of a day, but should
+	gaps AS (
+		SELECT p.table_oid, min(d.day) AS day
+		FROM partitioned AS p, generate_series(0, 3) AS d (day),
+			LATERAL flake_min_id(now() + d.day * interval '1 day', p.layout) AS m (id)
+		WHERE NOT EXISTS (SELECT FROM partitions AS r
+				WHERE r.parent = p.table_oid AND m.id >= r.low AND m.id < r.high)
+			AND NOT EXISTS (SELECT FROM partitions AS r
+				WHERE r.table_oid = p.table_oid AND (m.id < r.low OR m.id >= r.high))
+		GROUP BY p.table_oid
+	)
+	SELECT 'error',
+		format('column "%s" of table %s is of type %s, but %s', h.column_name,
+			h.table_oid::regclass, format_type(h.type_oid, h.type_modifier),
+			CASE WHEN h.referenced IS NULL THEN 'its default makes ids'
+				ELSE format('references ids of table %s', h.referenced::regclass) END),
+		CASE WHEN d.type_oid IN ('real'::regtype, 'double precision'::regtype) OR d.scale < 0
+			THEN 'Ids are 64-bit numbers.  This type rounds them, so different ones become equal.'
+			WHEN h.referenced IS NULL
+			THEN 'Ids are 64-bit numbers.  Inserts that use the default fail.'
+			ELSE 'Ids are 64-bit numbers.  Rows that reference new ids cannot be written.' END,
+		'Change the type of the column to bigint.'
+	FROM holders AS h
+		JOIN digits AS d ON d.table_oid = h.table_oid AND d.column_number = h.column_number
+	WHERE d.type_oid IN ('smallint'::regtype, 'integer'::regtype, 'real'::regtype,
+			'double precision'::regtype)
+		OR d.scale < 0
+		OR 10::numeric ^ d.whole < 2::numeric ^ (flake_layout_info(h.layout)).bits
+	UNION ALL
+	SELECT 'error',
+		format('column "%s" of table %s and its child tables makes ids of different layouts: %s',
+			c.column_name, r.root::regclass,
+			string_agg(DISTINCT format('"%s"', c.layout), ', ')),
+		'Ids of different layouts can be equal.',
+		'Use the same layout in all of these tables.'
+	FROM columns AS c
+		JOIN roots AS r ON r.table_oid = c.table_oid
 	GROUP BY r.root, c.column_name
 	HAVING count(DISTINCT c.layout::text) > 1
 	UNION ALL
-	SELECT CASE WHEN min(day) = 0 THEN 'error' ELSE 'warning' END,
-		CASE WHEN min(day) = 0 THEN format('table %s has no partition for the ids that are made now', p.table_oid::regclass)
-			ELSE format('table %s has no partition for ids from %s on', p.table_oid::regclass, to_char((now() + min(day) * interval '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD')) END,
-		'Inserts without a partition for their ids fail.',
-		'Create partitions with bounds made by flake_min_id(), and see why it was not done in time.'
-	FROM partitioned AS p, generate_series(0, 3) AS day
-	WHERE NOT EXISTS (SELECT FROM partitions AS r
-		WHERE r.table_oid = p.table_oid
-			AND (r.low IS NULL OR r.low <= flake_min_id(now() + day * interval '1 day', p.layout))
-			AND (r.high IS NULL OR r.high > flake_min_id(now() + day * interval '1 day', p.layout)))
-	GROUP BY p.table_oid
+	SELECT CASE g.day WHEN 0 THEN 'error' ELSE 'warning' END,
+		CASE g.day WHEN 0
+			THEN format('table %s has no partition for new ids', g.table_oid::regclass)
+			ELSE format('table %s has no partition for ids from %s on', g.table_oid::regclass,
+				to_char((now() + g.day * interval '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD')) END,
+		'Inserts of ids without a partition fail.',
+		'Create partitions with bounds made by flake_min_id(), and check what should have '
+			'created them.'
+	FROM gaps AS g
 	UNION ALL
-	SELECT 'warning', format('column "%s" of table %s has values above the ids that are made now, up to %s', c.column_name, c.table_oid::regclass, f.highest),
-		format('Ids of layout "%s" that are equal to them can be made when that time has come.', c.layout),
-		'If a clock was ahead when they were made, change flake.node_id to a number that was never used before their time comes; if they are no ids of this layout, use one whose ids are higher.'
-	FROM mark AS m, columns AS c JOIN pg_class AS t ON t.oid = c.table_oid JOIN pg_namespace AS n ON n.oid = t.relnamespace,
-		LATERAL (SELECT max((s.histogram_bounds::text::bigint[])[array_upper(s.histogram_bounds::text::bigint[], 1)]) AS highest
-			FROM pg_stats AS s
-			WHERE c.type_oid = 'bigint'::regtype::oid
-				AND s.schemaname = n.nspname AND s.tablename = t.relname AND s.attname = c.column_name) AS f
-	WHERE f.highest > flake_max_id(now() + m.max_lead + interval '2 seconds', c.layout)
+	SELECT 'warning',
+		format('column "%s" of table %s has values above new ids, up to %s', c.column_name,
+			c.table_oid::regclass, f.highest),
+		format('New ids of layout "%s" will reach them, and can be equal to them.', c.layout),
+		'If they were made while a clock was ahead, set flake.node_id to a number that was never '
+			'used, before new ids reach them.  If they are not ids of this layout, use a layout '
+			'whose ids are higher.'
+	FROM flake.mark_state() AS m, columns AS c
+		JOIN pg_class AS t ON t.oid = c.table_oid
+		JOIN pg_namespace AS n ON n.oid = t.relnamespace,
+		LATERAL (SELECT max(b.bounds[array_upper(b.bounds, 1)]) AS highest
+			FROM pg_stats AS s,
+				LATERAL (SELECT s.histogram_bounds::text::bigint[]) AS b (bounds)
+			WHERE c.type_oid = 'bigint'::regtype AND s.schemaname = n.nspname
+				AND s.tablename = t.relname AND s.attname = c.column_name) AS f
+	WHERE f.highest > flake_max_id(now() + m.max_lead + interval '2 seconds', c.layout);
+END;
+COMMENT ON FUNCTION flake.check_columns() IS 'problems of columns that hold ids';
+
+-- times: the end of a layout, ids ahead of the clock, and the clock itself
+CREATE FUNCTION flake.check_times(OUT severity text, OUT what text, OUT why text,
+	OUT what_to_do text)
+	RETURNS SETOF record
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH ends AS MATERIALIZED (
+		SELECT l.layout, i.last_timestamp,
+			to_char(i.last_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day
+		FROM (SELECT layout::text FROM flake.id_columns() UNION SELECT 'flake') AS l (layout),
+			LATERAL flake_layout_info(l.layout::flake_layout) AS i
+		WHERE i.last_timestamp < now() + interval '10 years'
+	)
+	SELECT 'error', format('the time of layout "%s" ended on %s', e.layout, e.day),
+		'No ids of it can be made.',
+		'Use a layout with more time bits, or with a later epoch for new tables.'
+	FROM ends AS e
+	WHERE e.last_timestamp < now()
 	UNION ALL
-	SELECT 'error', format('the time of layout "%s" ended on %s', l.layout, to_char(i.last_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD')),
-		'It can make no ids.',
-		'Use a layout with more bits of time, or for new tables one with a later epoch.'
-	FROM layouts AS l, LATERAL flake_layout_info(l.layout) AS i
-	WHERE i.last_timestamp < now()
+	SELECT 'warning', format('the time of layout "%s" ends on %s', e.layout, e.day),
+		'No ids of it can be made after that.',
+		'Plan to use a layout with more time bits, or with a later epoch for new tables.'
+	FROM ends AS e
+	WHERE e.last_timestamp >= now()
 	UNION ALL
-	SELECT 'warning', format('the time of layout "%s" ends on %s', l.layout, to_char(i.last_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD')),
-		'It makes no ids after that.',
-		'Plan a change to a layout with more bits of time, or for new tables one with a later epoch.'
-	FROM layouts AS l, LATERAL flake_layout_info(l.layout) AS i
-	WHERE i.last_timestamp >= now() AND i.last_timestamp < now() + interval '10 years'
-	UNION ALL
-	SELECT 'error', format('node id %s is that of several nodes of the Citus cluster: %s', c.node_id, string_agg(c.node, ', ' ORDER BY c.node COLLATE "C")),
-		'They can make the same ids.',
-		'Leave flake.node_id empty on all nodes, or give each a number that no other has.'
-	FROM citus_nodes AS c WHERE c.node_id IS NOT NULL
-	GROUP BY c.node_id
-	HAVING count(DISTINCT c.group_id) > 1 -- a node and its standby are one
-	UNION ALL
-	SELECT 'warning', format('node id %s of this server is also the group of node %s of the Citus cluster', s.node_id, c.node),
-		'That node did not tell its node id; if it is the group, both can make the same ids.',
-		'Leave flake.node_id empty on all nodes, or give each a number that no other has.'
-	FROM citus AS g, flake.node_state('time:41 node:22') AS s, citus_nodes AS c
-	WHERE c.node_id IS NULL AND c.group_id = s.node_id AND c.group_id <> g.group_id
-	UNION ALL
-	SELECT 'error', format('the node id of node %s of the Citus cluster is derived from the system identifier', c.node),
-		'Another node may have the same node id, and then the same ids; and the node may make none while shards are moved to it.',
-		'See that the metadata of Citus is synchronized to that node (hasmetadata and metadatasynced in pg_dist_node), or set flake.node_id there to a number that no other node has.'
-	FROM citus_nodes AS c WHERE c.source = 'system identifier'
-	UNION ALL
-	SELECT 'warning', coalesce('node ' || c.node || ' of the Citus cluster did not tell its node id: ' || c.problem,
-			'the nodes of the Citus cluster could not be asked for their node ids: ' || c.problem),
-		CASE WHEN c.node IS NULL THEN 'So it is not known whether several of them have the same.'
-			ELSE 'So it is not known whether another node has the same.' END,
-		'See what flake_node() says there, and whether this role may connect to the node. A copy of another node has that one''s group.'
-	FROM citus_nodes AS c WHERE c.problem IS NOT NULL
-	UNION ALL
-	SELECT 'warning', format('the groups of the Citus cluster, up to %s now, will soon not fit layout "%s"', c.highest_group, n.layout),
-		format('Each worker that is added takes a higher group for its node id; an addition that fails takes one, too, and a crash or failover of the coordinator up to 32. Node ids of the layout end at %s; workers beyond that can make no ids of it.', i.nodes - 1),
-		'Use a layout with more node bits for new tables, or set flake.node_id on the nodes to numbers of your own.'
-	FROM citus AS c, nodes AS n, LATERAL flake_layout_info(n.layout) AS i
-	WHERE n.source = 'Citus' AND n.problem IS NULL AND i.nodes > 1
-		AND c.highest_group::bigint + n.node_id - c.group_id >= i.nodes * 3 / 4
-	UNION ALL
-	SELECT 'warning', format('node id %s is derived from the system identifier', n.node_id),
-		CASE WHEN (SELECT NOT c.has_workers FROM citus AS c)
-			THEN 'This is the coordinator of a Citus cluster without workers; its node id becomes 0 when the first one is added, and that worker, or another, may get the number that it has now.'
-			WHEN EXISTS (SELECT FROM pg_publication)
-				OR EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'logical')
-			THEN 'This server takes part in logical replication: another server that writes may have the same node id, and then the same ids.'
-			ELSE 'Another server that makes ids may have the same node id, and then the same ids.' END,
-		CASE WHEN (SELECT NOT c.has_workers FROM citus AS c) THEN 'Set flake.node_id to citus.'
-			ELSE 'Set flake.node_id to a number that no other server has.' END
-	FROM nodes AS n WHERE n.layout = 'flake' AND n.problem IS NULL AND n.source = 'system identifier'
-	UNION ALL
-	SELECT CASE WHEN s.lead > greatest(m.max_lead, 2 * (flake_layout_info(s.layout)).tick) + interval '1 second' THEN 'error' ELSE 'warning' END,
-		format('ids of layout "%s"%s are %s seconds ahead of the clock', s.layout, ' under node id ' || s.node_id, round(extract(epoch FROM s.lead), 3)),
+	SELECT CASE WHEN s.lead > interval '1 second'
+				+ greatest(m.max_lead, 2 * (flake_layout_info(s.layout)).tick)
+			THEN 'error' ELSE 'warning' END,
+		format('ids of layout "%s"%s are %s seconds ahead of the clock', s.layout,
+			' under node id ' || s.node_id, round(extract(epoch FROM s.lead), 3)),
 		CASE WHEN m.latest_start_mark > clock_timestamp() + interval '1.5 seconds'
-			THEN format('The durable mark of database "%s" is ahead of the clock, and ids of all databases are made after it, so their times are not the true ones.', m.latest_database)
-			ELSE 'The clock was set back, or was ahead when ids were made; their times are not the true ones.' END,
-		concat('If the clock is wrong, set it right. If it is right, wait; if ids are refused, ',
-			CASE WHEN s.lead < interval '2147483 seconds' THEN format('raise flake.max_clock_lead to %s s or ', ceil(extract(epoch FROM s.lead))) END,
-			CASE WHEN s.node_id IS NOT NULL THEN 'change flake.node_id to a number that was never used' ELSE 'use another layout' END, '.')
-	FROM states AS s, mark AS m
+			THEN format('The durable mark of database "%s" is ahead of the clock, and ids of all '
+				'databases are made after it.  Their times are wrong.', m.latest_database)
+			ELSE 'The clock was set back, or was ahead when ids were made.  Their times are wrong.'
+			END,
+		concat('If the clock is wrong, correct it.  If it is right, wait; if ids are refused, ',
+			CASE WHEN s.lead < interval '2147483 seconds' -- the highest setting
+				THEN format('raise flake.max_clock_lead to %s s or ',
+					ceil(extract(epoch FROM s.lead))) END,
+			CASE WHEN s.node_id IS NULL THEN 'use another layout'
+				ELSE 'change flake.node_id to a number that was never used' END, '.')
+	FROM flake.mark_state() AS m, flake.layout_states() AS s
 	WHERE s.lead > interval '1.5 seconds'
-		AND (s.node_id IS NULL OR EXISTS (SELECT FROM flake.node_state(s.layout) AS n WHERE n.node_id = s.node_id))
+		AND (s.node_id IS NULL
+			OR s.node_id = (SELECT n.node_id FROM flake.node_state(s.layout) AS n))
 	UNION ALL
 	SELECT 'warning', 'the clock is not synchronized',
-		'The kernel says that nothing keeps it right; ids have the time of this clock.',
+		'The kernel reports that nothing keeps it right, and ids get their times from it.',
 		'Run a time service such as chrony, ntpd or systemd-timesyncd.'
-	FROM flake.kernel_clock() AS k WHERE NOT k.synchronized
+	FROM flake.kernel_clock() AS k
+	WHERE NOT k.synchronized
 	UNION ALL
-	SELECT 'warning', format('the clock may be wrong by %s seconds', round(extract(epoch FROM k.estimated_error), 3)),
-		'Ids of several servers are ordered by their clocks.',
-		'Look at the time service of this machine.'
-	FROM flake.kernel_clock() AS k WHERE k.estimated_error > interval '100 milliseconds' AND k.synchronized
+	SELECT 'warning',
+		format('the clock may be wrong by %s seconds',
+			round(extract(epoch FROM k.estimated_error), 3)),
+		'Ids of different servers are ordered by their clocks.',
+		'Check the time service of this machine.'
+	FROM flake.kernel_clock() AS k
+	WHERE k.synchronized AND k.estimated_error > interval '100 milliseconds';
+END;
+COMMENT ON FUNCTION flake.check_times() IS 'problems of layouts and clocks';
+
+CREATE FUNCTION flake_check(OUT severity text, OUT what text, OUT why text,
+	OUT what_to_do text)
+	RETURNS SETOF record
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT * FROM flake.check_server()
 	UNION ALL
-	SELECT r.* FROM flake.registry_findings() AS r;
+	SELECT * FROM flake.check_node_ids()
+	UNION ALL
+	SELECT * FROM flake.check_columns()
+	UNION ALL
+	SELECT * FROM flake.check_times()
+	UNION ALL
+	SELECT * FROM flake.registry_findings();
 END;
 COMMENT ON FUNCTION flake_check() IS 'problems: severity, what, why, and what to do';
 

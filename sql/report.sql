@@ -1,9 +1,8 @@
 --
--- Looking inside: flake.layouts and flake_check().
+-- flake.layouts and flake_check().
 --
--- What the machine's clock is said to be is left out here; a TAP test has a
--- kernel that says what it is told to.  Marks that are set ahead are those of
--- one database, so this test has one of its own.
+-- A TAP test looks at the kernel's clock.  This test sets the mark of its database
+-- ahead, so it has its own.
 --
 SELECT current_database() AS here \gset
 CREATE DATABASE regress_flake_report;
@@ -11,7 +10,7 @@ CREATE DATABASE regress_flake_report;
 \set VERBOSITY terse
 CREATE EXTENSION flake;
 
--- counted from the slots: at least what was given out
+-- ids taken, at least those that were made
 SELECT coalesce(sum(ids_taken), 0) AS before FROM flake.layouts WHERE layout = 'time:32 node:8 slot:2 sequence:14 tick=1s' \gset
 SELECT max(id) AS mine FROM flake_next_ids(1000, 'time:32 node:8 slot:2 sequence:14 tick=1s') AS id \gset
 SELECT ids_taken - :before BETWEEN 1000 AND 20000 AS counted,
@@ -23,14 +22,14 @@ SELECT ids_taken - :before BETWEEN 1000 AND 20000 AS counted,
        mark > last_time AND mark < last_time + interval '10 s' AS mark,
        start_mark IS NULL OR start_mark < mark AS start_mark, mark_moves > 0 AS moved, clock_steps >= 0 AS steps
 FROM flake.layouts WHERE layout = 'time:32 node:8 slot:2 sequence:14 tick=1s';
--- a slot that is used up counts
+-- slots that are used up
 SELECT count(flake_next_id()) FROM generate_series(1, 100000);
 SELECT slots_used_up > 0 AS counted FROM flake.layouts WHERE layout = 'flake';
--- one row for all that share slots; NULL where the node id is not used
+-- one row for layouts that share slots; node_id is NULL if not used
 SELECT count(flake_next_id(format('time:41 tenant:10=%s sequence:12', n)::flake_layout)) FROM generate_series(1, 10) AS n;
 SELECT count(*), bool_and(node_id IS NULL) AS without_node FROM flake.layouts WHERE layout::text LIKE '%tenant:10=%sequence:12%';
 
--- findings, but for the kernel's; the node id of this server is derived
+-- problems, but for the clock; the node id of this server is derived
 CREATE VIEW findings AS
 SELECT severity, regexp_replace(regexp_replace(what, 'node id [0-9]+', 'node id N'), '[0-9.]+ seconds', 'N seconds') AS what,
        why LIKE '%.' AS why, what_to_do <> '' AS what_to_do
@@ -43,7 +42,7 @@ SELECT severity, regexp_replace(regexp_replace(what, 'node id [0-9]+', 'node id 
 FROM flake_check() WHERE what !~ '^the clock' AND what NOT LIKE '%is derived%'
 ORDER BY what COLLATE "C";
 
--- a column that is too small
+-- a column that is too narrow
 CREATE TABLE small (a integer DEFAULT flake_next_id(), b smallint DEFAULT flake_next_id('wide'),
                     c double precision DEFAULT flake_next_id(), d real DEFAULT flake_next_id(),
                     e bigint DEFAULT flake_next_id(), f text DEFAULT flake_prefixed('x'));
@@ -66,7 +65,7 @@ SELECT why, count(*) FROM flake_check() WHERE why LIKE 'Ids are 64-bit%' GROUP B
 DROP TABLE small, refers, wide_key;
 DROP DOMAIN narrower, narrow, decimals, wide;
 
--- partitions by ids: none for now, none for the next days, or a default
+-- no partition for ids of now or of the next days; a default partition
 CREATE TABLE ranges (id bigint DEFAULT flake_next_id('wide')) PARTITION BY RANGE (id);
 CREATE TABLE range_1 PARTITION OF ranges FOR VALUES FROM (MINVALUE) TO (flake_min_id(now() - interval '1 hour', 'wide'));
 SELECT * FROM findings;
@@ -80,11 +79,16 @@ SELECT count(*) FROM findings;
 CREATE TABLE range_4 PARTITION OF ranges FOR VALUES FROM (flake_min_id(now() + interval '70 hours', 'wide')) TO (MAXVALUE);
 SELECT * FROM findings;
 DROP TABLE range_1, range_2, range_3, range_4;
+-- a partition that takes no new ids needs no partition for them
+CREATE TABLE range_1 PARTITION OF ranges FOR VALUES FROM (MINVALUE) TO (1000000) PARTITION BY RANGE (id);
+CREATE TABLE range_2 PARTITION OF ranges FOR VALUES FROM (1000000) TO (MAXVALUE) PARTITION BY RANGE (id);
+SELECT * FROM findings;
+DROP TABLE range_1, range_2;
 CREATE TABLE range_default PARTITION OF ranges DEFAULT;
 SELECT * FROM findings;
 DROP TABLE ranges;
 
--- ids of the future that are stored, as ANALYZE has seen them
+-- stored values above new ids, from the statistics
 CREATE TABLE future (id bigint DEFAULT flake_next_id('classic'), t text DEFAULT flake_prefixed('x'));
 INSERT INTO future SELECT flake_next_id('classic') FROM generate_series(1, 100);
 ANALYZE future;
@@ -94,8 +98,8 @@ ANALYZE future;
 SELECT * FROM findings;
 DROP TABLE future;
 
--- rows of two layouts in one table: of a partition and its parent, of two
--- partitions, at any depth; not of two columns, nor of one layout by two names
+-- different layouts in a partition and its parent, or in two partitions, at any
+-- depth; but not in two columns, nor two names of one layout
 CREATE TABLE parts (id bigint DEFAULT flake_next_id(), other bigint DEFAULT flake_next_id('ordered'), n integer) PARTITION BY RANGE (n);
 CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (1) TO (2);
 CREATE TABLE part_2 PARTITION OF parts FOR VALUES FROM (2) TO (3) PARTITION BY RANGE (n);
@@ -118,7 +122,7 @@ CREATE TABLE ends (a bigint DEFAULT flake_next_id('time:28 worker:22 sequence:13
 SELECT * FROM findings;
 DROP TABLE ends;
 
--- a mark that is not durable; no id is made then
+-- a mark that is not durable: no ids are made
 ALTER SEQUENCE flake.mark SET UNLOGGED;
 SELECT * FROM findings;
 SELECT flake_next_id('ordered');
@@ -128,8 +132,7 @@ SELECT flake_next_id('ordered');
 ALTER SEQUENCE flake.mark SET LOGGED;
 SELECT * FROM findings;
 
--- a mark that was set back is repaired by the next id, once what is left of the
--- tick is given out
+-- a mark that was set back is repaired by the first id of the next tick
 CREATE FUNCTION next_tick() RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
 	tick CONSTANT bigint := flake_next_id('ordered') >> 22;
@@ -145,7 +148,7 @@ SELECT next_tick();
 SELECT * FROM findings;
 SELECT last_value > 1 AS repaired FROM flake.mark;
 
--- one that was set ahead, too far: ids are refused until it is set back
+-- a mark that was set too far ahead: no ids until it is set back
 SELECT last_value AS mark FROM flake.mark \gset
 SELECT setval('flake.mark', 9223372036854775807) > 0 AS set;
 SELECT * FROM findings;
@@ -154,20 +157,20 @@ SELECT * FROM findings;
 SELECT setval('flake.mark', :mark) > 0 AS set;
 SELECT * FROM findings;
 SELECT next_tick();
--- less: ids go on after it, and so are ahead of the clock
+-- set ahead by less: ids are after it, and so ahead of the clock
 SELECT setval('flake.mark', (1e9 * extract(epoch FROM clock_timestamp() + interval '4.9 s'))::bigint) AS ahead \gset
 SELECT extract(epoch FROM flake_timestamp(id, 'time:41 node:8 sequence:9')) * 1e9 > :ahead AS after_it
 FROM flake_next_id('time:41 node:8 sequence:9') AS id;
 SELECT * FROM findings;
 SELECT why FROM flake_check() WHERE what LIKE 'ids of layout%';
 
--- in a transaction that may not write
+-- in a read-only transaction
 BEGIN READ ONLY;
 SELECT count(*) > 0 AS seen FROM flake_check();
 SELECT count(*) > 0 AS seen FROM flake.layouts;
 COMMIT;
 
--- who may look
+-- privileges
 CREATE ROLE regress_flake_user;
 CREATE ROLE regress_flake_monitor IN ROLE pg_monitor;
 CREATE ROLE regress_flake_owner;

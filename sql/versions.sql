@@ -1,8 +1,8 @@
 --
--- Library and SQL objects of different versions: ids are refused, everything
--- else goes on.
+-- A library and an extension of different versions: no ids are made, all else
+-- works.
 --
--- The catalog is made to say so, in a database of its own.
+-- The test changes the catalogs, so it has its own database.
 --
 SELECT current_database() AS here \gset
 CREATE DATABASE regress_flake_versions;
@@ -13,10 +13,10 @@ INSERT INTO orders DEFAULT VALUES;
 SELECT count(*) FROM flake_check() WHERE what LIKE '%version%';
 
 UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'flake';
--- a session that makes ids goes on, but begins with no other layout
+-- a session that makes ids continues, but with no other layout
 INSERT INTO orders DEFAULT VALUES;
 SELECT flake_next_id('ordered');
--- none begins
+-- a new session makes none
 \c -
 INSERT INTO orders DEFAULT VALUES;
 \set VERBOSITY sqlstate
@@ -27,7 +27,7 @@ SELECT count(*) FROM flake_next_ids(2);
 SELECT * FROM flake_reserve(2);
 SELECT flake_prefixed('x');
 \set VERBOSITY default
--- ids are read, looked for and taken apart, and reports speak
+-- other functions and the reports work
 SELECT count(*) FROM orders
 WHERE id BETWEEN flake_min_id(now() - interval '1 hour') AND flake_max_id('infinity')
   AND flake_timestamp(id) > now() - interval '1 hour'
@@ -35,7 +35,7 @@ WHERE id BETWEEN flake_min_id(now() - interval '1 hour') AND flake_max_id('infin
 SELECT count(*) > 0 AS seen FROM flake.layouts;
 SELECT * FROM flake_check() WHERE what LIKE '%version%';
 
--- as ALTER EXTENSION ... UPDATE leaves it; the same session goes on
+-- as after ALTER EXTENSION ... UPDATE: the same session makes ids
 UPDATE pg_extension SET extversion = '1.0' WHERE extname = 'flake';
 INSERT INTO orders DEFAULT VALUES;
 SELECT count(*), count(DISTINCT id) FROM orders;

@@ -1,13 +1,12 @@
 /*
  * report.c
- *		What the server knows about its ids: for the view flake.layouts and for
- *		flake_check().
+ *		The SQL functions that flake.layouts and flake_check() read.
  *
- * Figures are read without a lock while sessions go on, so those of one row
- * need not be of the same instant.
+ * Figures are read without a lock, so those of one row can be of different
+ * moments.
  *
- * Monitoring must speak while something is wrong, so nothing here raises what
- * it is to report: that is a column of its own.
+ * Monitoring has to work while something is wrong, so problems are returned in
+ * columns and not raised as errors.
  */
 #include "postgres.h"
 
@@ -55,7 +54,7 @@ attach_shared_memory(void *arg)
 		(void) flake_lease_control();
 }
 
-/* Is all of it mapped already? */
+/* Is all shared memory that reports need attached already? */
 static bool
 has_shared_memory(void)
 {
@@ -65,8 +64,8 @@ has_shared_memory(void)
 }
 
 /*
- * Why shared memory can't be had, NULL if it is there.  In a parallel operation
- * the error is raised.
+ * Why shared memory cannot be attached, or NULL.  In parallel mode, which allows
+ * no subtransaction, the error is raised.
  */
 static const char *
 shared_memory_error(void)
@@ -81,9 +80,7 @@ shared_memory_error(void)
 	return flake_attempt(attach_shared_memory, NULL);
 }
 
-/*
- * The highest id taken from any slot; false if there is none.
- */
+/* The highest id taken from any slot; false if there is none. */
 static bool
 highest_id(const FlakeLayout *layout, FlakeSlots *slots, int64 *id)
 {
@@ -158,9 +155,9 @@ add_layout(Row *row, const FlakeSlotsInUse *one)
 }
 
 /*
- * flake_layout_states(): for each layout and node id that ids were made of since
- * the server started (layout, node_id, ids_taken, last_id, last_time, lead,
- * waits, wait_time, slots_used_up, lease_end)
+ * flake_layout_states(): a row (layout, node_id, ids_taken, last_id, last_time,
+ * lead, waits, wait_time, slots_used_up, lease_end) for each layout and node id
+ * used since the server started
  */
 Datum
 flake_layout_states(PG_FUNCTION_ARGS)
@@ -186,9 +183,10 @@ flake_layout_states(PG_FUNCTION_ARGS)
  * flake_mark_state(): (mark, start_mark, mark_moves, clock_steps, max_lead,
  * latest_start_mark, latest_database, problem)
  *
- * The marks are NULL if no id was made in this database since the server
- * started; the latest is of all databases.  problem says why nothing can be
- * told, else it is NULL.
+ * mark and start_mark are NULL if no id was made in this database since the
+ * server started.  latest_start_mark is the latest of all databases, and
+ * latest_database is the one it belongs to.  problem says why nothing is known,
+ * or is NULL.
  */
 Datum
 flake_mark_state(PG_FUNCTION_ARGS)
@@ -222,8 +220,8 @@ flake_mark_state(PG_FUNCTION_ARGS)
 /*
  * flake_node_state(layout): (node_id, source, read_from, problem, detail, hint)
  *
- * problem says why no ids of the layout can be made under this node id, else it
- * is NULL.
+ * problem says why no ids of the layout can be made with this node id, or is
+ * NULL.
  */
 Datum
 flake_node_state(PG_FUNCTION_ARGS)
@@ -234,7 +232,7 @@ flake_node_state(PG_FUNCTION_ARGS)
 	const FlakeError *error;
 	Row			row;
 
-	/* that there is no memory is a row of its own */
+	/* flake_mark_state() reports it if there is no shared memory */
 	if (flake_lease_is_on())
 		(void) shared_memory_error();
 	flake_node_read(&node);
@@ -255,10 +253,10 @@ flake_node_state(PG_FUNCTION_ARGS)
 
 /*
  * flake_lease_state_row(): (node_id, valid_from, valid_until, renewed, worker,
- * late, failing_since, problem, detail, hint, network_says)
+ * late, failing_since, problem, detail, hint, connection_error)
  *
- * All NULL where the node id is not leased.  late: two thirds of the lease are
- * over, so a renewal should long have come.
+ * Where the node id is not leased, late is false and all else is NULL.  late is
+ * true if two thirds of the lease are over, so that a renewal is overdue.
  */
 Datum
 flake_lease_state_row(PG_FUNCTION_ARGS)
@@ -309,8 +307,8 @@ flake_lease_state_row(PG_FUNCTION_ARGS)
 /*
  * flake_version_state(): (problem, hint)
  *
- * problem says why no ids can be made with this library and the SQL objects of
- * this database, else it is NULL.
+ * problem says how the library and the extension in this database disagree, or
+ * is NULL.
  */
 Datum
 flake_version_state(PG_FUNCTION_ARGS)
@@ -324,9 +322,7 @@ flake_version_state(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(end_row(&row));
 }
 
-/*
- * What the kernel says about its clock; false where it does not say.
- */
+/* Reads the state of the kernel's clock; false if it is not known. */
 static bool
 ask_kernel(bool *synchronized, int64 *error_us)
 {
@@ -365,8 +361,8 @@ flake_kernel_clock(PG_FUNCTION_ARGS)
 }
 
 /*
- * flake_layout_in_default(pg_node_tree): the first layout that stands in an
- * expression as a constant; NULL if there is none.
+ * flake_layout_in_default(pg_node_tree): the first constant layout of an
+ * expression, or NULL
  */
 Datum
 flake_layout_in_default(PG_FUNCTION_ARGS)

@@ -48,6 +48,9 @@ for my $report ('flake_check()', 'flake.layouts', 'flake.layout_states()', 'flak
 	is(as('visitor', "SELECT * FROM $report"), '42501', "a visitor does not see $report");
 	is(as($_, "SELECT * FROM $report"), '', "$_: sees $report") for qw(owner monitor);
 }
+is(value($node, <<'SQL', 'owned'), '', 'a visitor may execute none of the functions in schema flake');
+SELECT proname FROM pg_proc WHERE pronamespace = 'flake'::regnamespace AND has_function_privilege('visitor', oid, 'EXECUTE')
+SQL
 is(as('visitor', q{SELECT setval('flake.mark', 1)}), '42501', 'a visitor does not set the mark');
 is(as('owner', q{SELECT setval('flake.mark', last_value) FROM flake.mark}), '', 'the owner can');
 is(as('owner', <<'SQL'), '', 'the owner makes a table');

@@ -408,7 +408,7 @@ sub answers_by
 use constant ABOUT_NODES => q{what LIKE '%Citus%' ORDER BY what COLLATE "C"};
 
 like(check(ABOUT_NODES),
-	qr/\Awarning\|the nodes of the Citus cluster could not be asked for their node ids: function .*run_command_on_all_nodes.* does not exist\z/,
+	qr/\Awarning\|the node ids of the Citus cluster are not known: function .*run_command_on_all_nodes.* does not exist\z/,
 	'an old Citus: they can not be asked');
 # what is asked is a query that each node can run
 answers_by('nodeid := 8; success := true; EXECUTE command INTO result; RETURN NEXT');
@@ -419,32 +419,32 @@ is(value($node, 'SELECT * FROM flake.citus_nodes()'),
 is(check(ABOUT_NODES), '', '... nothing to report');
 value($node, 'DELETE FROM pg_dist_node WHERE nodeid = 1');
 nodes_say([ 0, 'true', '7 number' ], [ 2, 'true', '1 Citus' ], [ 8, 'true', '7 Citus' ]);
-is(check(ABOUT_NODES), 'error|node id 7 is that of several nodes of the Citus cluster: coordinator, this:5432',
+is(check(ABOUT_NODES), 'error|several nodes of the Citus cluster have node id 7: coordinator, this:5432',
 	'equal numbers, one of a coordinator without a row');
 value($node, q{INSERT INTO pg_dist_node VALUES (1, 0, 'coordinator')});
 nodes_say([ 1, 'true', '300 number' ], [ 2, 'true', '300 host name' ], [ 8, 'true', '7 Citus' ]);
-is(check(ABOUT_NODES), 'error|node id 300 is that of several nodes of the Citus cluster: coordinator:5432, other:5432',
+is(check(ABOUT_NODES), 'error|several nodes of the Citus cluster have node id 300: coordinator:5432, other:5432',
 	'equal numbers of other nodes');
 nodes_say([ 1, 'true', '0 Citus' ], [ 2, 'true', '3123456 system identifier' ], [ 8, 'true', '7 Citus' ]);
 is(check(ABOUT_NODES), 'error|the node id of node other:5432 of the Citus cluster is derived from the system identifier',
 	'a node whose number is derived');
 nodes_say([ 1, 'true', '0 Citus' ], [ 2, 'false', 'failed to connect to other:5432' ], [ 8, 'true', undef ]);
 is(check(ABOUT_NODES), join("\n",
-	'warning|node other:5432 of the Citus cluster did not tell its node id: failed to connect to other:5432',
-	'warning|node this:5432 of the Citus cluster did not tell its node id: '), 'nodes that do not answer');
+	'warning|the node id of node other:5432 of the Citus cluster is not known: failed to connect to other:5432',
+	'warning|the node id of node this:5432 of the Citus cluster is not known: '), 'nodes that do not answer');
 
 # rows that Citus does not ask: a clone, a node that was disabled, a standby
 value($node, q{INSERT INTO pg_dist_node VALUES
 	(10, 9, 'clone', 5432, false, 'unavailable'), (11, 10, 'disabled', 5432, false, 'primary'), (12, 7, 'standby', 5432, true, 'secondary')});
 nodes_say([ 1, 'true', '0 Citus' ], [ 2, 'true', '1 Citus' ], [ 8, 'true', '7 Citus' ]);
 my $not_asked = join("\n",
-	'warning|node clone:5432 of the Citus cluster did not tell its node id: Citus does not ask it (isactive: false, noderole: unavailable)',
-	'warning|node disabled:5432 of the Citus cluster did not tell its node id: Citus does not ask it (isactive: false, noderole: primary)');
+	'warning|the node id of node clone:5432 of the Citus cluster is not known: Citus does not ask it (isactive: false, noderole: unavailable)',
+	'warning|the node id of node disabled:5432 of the Citus cluster is not known: Citus does not ask it (isactive: false, noderole: primary)');
 is(check(ABOUT_NODES), $not_asked, 'nodes that are not asked, but for standbys');
 nodes_say([ 1, 'true', '0 Citus' ], [ 2, 'true', '1 Citus' ], [ 8, 'true', '7 Citus' ], [ 12, 'true', '7 Citus' ]);
 is(check(ABOUT_NODES), $not_asked, 'a standby that is asked may have the number of its primary');
 answers_by('RETURN QUERY SELECT 1, true, (1 / 0)::text');
-is(check(ABOUT_NODES), "$not_asked\nwarning|the nodes of the Citus cluster could not be asked for their node ids: division by zero",
+is(check(ABOUT_NODES), "$not_asked\nwarning|the node ids of the Citus cluster are not known: division by zero",
 	'an error does not hide them');
 value($node, 'DELETE FROM pg_dist_node WHERE nodeid >= 10');
 
@@ -464,7 +464,7 @@ is(check(ABOUT_NODES), '', 'a number that is the group of a node with another nu
 set_node_id($node, '');
 
 answers_by('RETURN QUERY SELECT 1, true, (1 / 0)::text');
-is(check(ABOUT_NODES), 'warning|the nodes of the Citus cluster could not be asked for their node ids: division by zero', 'an error');
+is(check(ABOUT_NODES), 'warning|the node ids of the Citus cluster are not known: division by zero', 'an error');
 is(value($node, q{SELECT DISTINCT pg_catalog.current_setting('search_path') FROM flake.citus_nodes()}), '"$user", public',
 	'settings are as before');
 answers_by(q{RETURN QUERY SELECT 1, true, current_setting('citus.node_connection_timeout') || ' ' || current_setting('search_path')});
@@ -478,7 +478,7 @@ answers_by('RETURN QUERY SELECT 1, true, (1 / 0)::text');
 is(value($node, q{BEGIN; SELECT count(*) > 0 FROM flake.citus_nodes(); SELECT 1; COMMIT}), "t\n1", 'after an error the transaction goes on');
 set_node_id($node, 7);
 nodes_say([ 1, 'true', '7 number' ], [ 8, 'true', '7 number' ]);
-like(check(ABOUT_NODES), qr/^error\|node id 7 is that of several nodes/, 'with a number of its own it asks, too');
+like(check(ABOUT_NODES), qr/^error\|several nodes of the Citus cluster have node id 7:/, 'with a number of its own it asks, too');
 value($node, 'DELETE FROM pg_dist_node WHERE groupid > 0; UPDATE pg_dist_local_group SET groupid = 0');
 is(value($node, 'SELECT count(*) FROM flake.citus_nodes()'), 0, 'without workers nobody is asked');
 

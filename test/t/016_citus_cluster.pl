@@ -287,7 +287,7 @@ is(ask($on_worker, NODE), 4, 'with metadata again');
 set_node_id($w1, 2);
 for my $node ($coordinator, $w1, $w2, $w3)
 {
-	like(check($node), qr/^error\|node id 2 is that of several nodes of the Citus cluster: 127\.0\.0\.1:\d+, 127\.0\.0\.1:\d+$/m,
+	like(check($node), qr/^error\|several nodes of the Citus cluster have node id 2: 127\.0\.0\.1:\d+, 127\.0\.0\.1:\d+$/m,
 		$node->name . ': flake_check() finds equal numbers');
 }
 set_node_id($w1, 'citus+255');
@@ -327,7 +327,7 @@ stop_node($standby);
 # --- a node that does not answer
 
 stop_node($w3);
-like(check($coordinator), qr/^warning\|node 127\.0\.0\.1:\d+ of the Citus cluster did not tell its node id: /m,
+like(check($coordinator), qr/^warning\|the node id of node 127\.0\.0\.1:\d+ of the Citus cluster is not known: /m,
 	'a node that is down: flake_check() says so');
 set_node_id($w1, 4);
 like(check($w1), qr/^warning\|node id 4 of this server is also the group of node 127\.0\.0\.1:\d+ of the Citus cluster$/m,
@@ -337,7 +337,7 @@ start_node($w3);
 my ($postmaster) = slurp_file($w3->data_dir . '/postmaster.pid') =~ /^(\d+)$/m;
 kill 'STOP', $postmaster;
 my $began = time;
-like(check($coordinator), qr/^warning\|.* did not tell its node id: /m, 'a node that takes no connections');
+like(check($coordinator), qr/^warning\|.* is not known: /m, 'a node that takes no connections');
 cmp_ok(time - $began, '<', 30, '... holds up nobody for long');
 kill 'CONT', $postmaster;
 my $locks = session($w3);
@@ -351,7 +351,7 @@ is(check($coordinator), '', '... and all is well again');
 # --- a node that is disabled
 
 value($coordinator, "SELECT citus_disable_node(@{[ address($w3) ]}, true)");
-like(check($_), qr/^warning\|node 127\.0\.0\.1:\d+ of the Citus cluster did not tell its node id: Citus does not ask it \(isactive: false, noderole: primary\)$/,
+like(check($_), qr/^warning\|the node id of node 127\.0\.0\.1:\d+ of the Citus cluster is not known: Citus does not ask it \(isactive: false, noderole: primary\)$/,
 	$_->name . ': a node that is not asked') for $coordinator, $w1;
 value($coordinator, "SELECT citus_activate_node(@{[ address($w3) ]})");
 is(check($coordinator), '', '... and is asked again');

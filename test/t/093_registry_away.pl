@@ -65,7 +65,7 @@ refuses_registry('a keyword that libpq does not know', 'hots=x', 'F0000', qr/inv
 
 # Connecting.
 refuses_registry('nobody listens', connection($registry, port => 1), '55000', qr/registry of node ids is away/, qr/There is no connection to the registry of "flake.registry" since/);
-like(value($node, 'SELECT network_says FROM flake.lease_state()'), qr/connection to server/, 'the network\'s words are in the report');
+like(value($node, 'SELECT connection_error FROM flake.lease_state()'), qr/connection to server/, 'the network\'s words are in the report');
 # One that swallows packets: its queue is full.  (While libpq waits for it, no session has an answer.)
 my $hole = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "cannot listen: $!";
 my @queue = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $hole->sockport, Blocking => 0) } 1 .. 8;
@@ -149,7 +149,7 @@ set_clock($taker, 40);
 $taker->poll_query_until('postgres', 'SELECT flake_node_id(flake_next_id()) >= 30') or die 'not taken over';
 is(held($two, 'taker'), node_of($taker), 'then the second registry has leased one');
 $late->poll_query_until('postgres',
-	"SELECT EXISTS (SELECT FROM flake_check() WHERE what LIKE 'the lease of node id % was not renewed since %')")
+	"SELECT EXISTS (SELECT FROM flake_check() WHERE what LIKE 'the lease of node id % has not been renewed since %')")
   or die 'no warning';
 pass('flake_check() warns when two thirds of a lease are over');
 stop_node($taker);
