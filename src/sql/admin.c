@@ -1,7 +1,7 @@
 /*
  * admin.c
- *		SQL functions about this server: its node id, its clock, and what the
- *		install script needs.
+ *		SQL functions about this server: its node id, its clock, and a check
+ *		for the install script.
  */
 #include "postgres.h"
 
@@ -24,8 +24,7 @@ PG_FUNCTION_INFO_V1(flake_check_schema);
 /*
  * flake_node(layout): (node_id, source, read_from, lease_end)
  *
- * Where the node id is leased, but there is no lease yet, it is NULL: a look does
- * not claim one.
+ * This claims no lease, so where there is none yet, node_id is NULL.
  */
 Datum
 flake_node(PG_FUNCTION_ARGS)
@@ -67,8 +66,9 @@ flake_accept_clock(PG_FUNCTION_ARGS)
 }
 
 /*
- * flake_check_schema(): for the install script, which removes it again.  Error
- * if there is a schema of the name that the extension needs.
+ * flake_check_schema(): raises an error if the extension's schema exists.
+ *
+ * The install script calls and drops it.
  */
 Datum
 flake_check_schema(PG_FUNCTION_ARGS)
@@ -77,7 +77,7 @@ flake_check_schema(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				errcode(ERRCODE_DUPLICATE_SCHEMA),
 				errmsg("schema \"%s\" already exists", FLAKE_SCHEMA),
-				errdetail("The extension keeps its durable mark in a schema of this name and of its own."),
-				errhint("Rename the schema or drop it, then create the extension again."));
+				errdetail("Extension \"flake\" creates a schema of this name for its own objects."),
+				errhint("Rename or drop the schema, then create the extension again."));
 	PG_RETURN_VOID();
 }

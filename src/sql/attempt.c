@@ -1,6 +1,6 @@
 /*
  * attempt.c
- *		Doing something whose errors are to be reported, not raised.
+ *		Calls a function whose errors are reported, not raised.
  */
 #include "postgres.h"
 
@@ -11,13 +11,11 @@
 #include "sql/attempt.h"
 
 /*
- * Calls a function; returns the message of its error, or NULL if there was none.
- * In a subtransaction, for that is what cleans up after an error: not to be called
- * in a parallel operation, which can't begin one.
+ * Calls a function and returns the message of its error, or NULL.
  *
- * A query that is cancelled stays so.  And an error at the begin of the
- * subtransaction is raised, as everywhere: there is nothing then that could be
- * rolled back.
+ * A subtransaction cleans up after the error, so this must not be called in
+ * parallel mode.  A query cancel is raised again.  An error of beginning the
+ * subtransaction is raised, too.
  */
 const char *
 flake_attempt(void (*what) (void *arg), void *arg)

@@ -1,6 +1,6 @@
 /*
  * attempt.h
- *		Doing something whose errors are to be reported, not raised.
+ *		Calls a function whose errors are reported, not raised.
  */
 #ifndef FLAKE_ATTEMPT_H
 #define FLAKE_ATTEMPT_H

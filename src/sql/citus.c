@@ -1,13 +1,13 @@
 /*
  * citus.c
- *		SQL functions that tell flake_check() about a Citus cluster.
+ *		What flake_check() needs to know of a Citus cluster.
  *
- * The nodes are asked for their node ids through Citus, which connects to them as
- * the current user.  That can fail in many ways, and whatever happens becomes a
- * row.  A node that can't be connected to is given up after CONNECT_TIMEOUT; one
- * that hangs later holds up the query as it does any other query of Citus, until
- * statement_timeout.  Where a whole server stands still that does not help either:
- * Citus waits for it when it cancels what it has asked.
+ * Citus connects to the nodes as the current user and asks them for their node
+ * ids.  An error becomes a row of the result.  A node that does not accept the
+ * connection within CONNECT_TIMEOUT is given up.  A node that hangs later blocks
+ * the query until statement_timeout, as it does for any query of Citus; if its
+ * whole server hangs, even that does not help, because Citus waits for it to
+ * cancel the query there.
  */
 #include "postgres.h"
 
@@ -27,17 +27,18 @@ PG_FUNCTION_INFO_V1(flake_citus_nodes);
 #define CONNECT_TIMEOUT		"2s"
 
 /*
- * What a node is asked: its node id in a layout that has room for every number
- * with which ids can be made, so that whole numbers are compared.
+ * The query that a node is asked: its node id in a layout with room for every
+ * node id, so that complete numbers are compared.
  */
 #define QUESTION \
 	"SELECT pg_catalog.format('%s %s', node_id, source)" \
 	" FROM pg_catalog.flake_node('time:41 node:22'::pg_catalog.flake_layout)"
 
 /*
- * The columns of flake.citus_nodes(), with the nodes' answers: (nodeid, success,
- * result), success is NULL for a node that Citus would ask.  The coordinator asks
- * itself even if it has no row.  A standby makes no ids.
+ * The rows of flake.citus_nodes(), from answers (nodeid, success, result).  In
+ * NOT_ASKED, success is NULL.  The coordinator asks itself even if pg_dist_node
+ * has no row for it.  A standby that is not asked is left out, because it makes
+ * no ids.
  */
 #define NODES(answers) \
 	"SELECT coalesce(n.nodename || ':' || n.nodeport, 'coordinator')," \
@@ -59,7 +60,7 @@ PG_FUNCTION_INFO_V1(flake_citus_nodes);
 	"(SELECT nodeid, NULL::boolean, NULL::text FROM pg_dist_node" \
 	" WHERE isactive AND noderole = 'primary')"
 
-/* For the current function only. */
+/* Sets an option until AtEOXact_GUC(). */
 static void
 set_option(const char *name, const char *value)
 {
@@ -67,14 +68,14 @@ set_option(const char *name, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* What put_nodes() is called with. */
+/* The argument of put_nodes(). */
 typedef struct NodesQuery
 {
 	ReturnSetInfo *rsinfo;
-	const char *text;			/* $1 is QUESTION */
+	const char *sql;			/* $1 is QUESTION */
 } NodesQuery;
 
-/* Returns what a query finds. */
+/* Runs a query and adds its rows to the result. */
 static void
 put_nodes(void *arg)
 {
@@ -87,7 +88,7 @@ put_nodes(void *arg)
 	set_option("search_path", "pg_catalog, pg_temp");
 	set_option("citus.node_connection_timeout", CONNECT_TIMEOUT);
 	if (SPI_connect() != SPI_OK_CONNECT ||
-		SPI_execute_with_args(query->text, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		SPI_execute_with_args(query->sql, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not ask the nodes");
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(rsinfo->setResult, SPI_tuptable->vals[i]);
@@ -95,14 +96,11 @@ put_nodes(void *arg)
 	AtEOXact_GUC(true, settings);
 }
 
-/*
- * The same, but an error does not get through: its message is returned, and no
- * rows.
- */
+/* The same; after an error there are no rows, and its message is returned. */
 static const char *
-put_nodes_safely(ReturnSetInfo *rsinfo, const char *text)
+put_nodes_safely(ReturnSetInfo *rsinfo, const char *sql)
 {
-	NodesQuery	query = {.rsinfo = rsinfo,.text = text};
+	NodesQuery	query = {.rsinfo = rsinfo,.sql = sql};
 	const char *problem = flake_attempt(put_nodes, &query);
 
 	if (problem != NULL)
@@ -125,11 +123,11 @@ put_problem(ReturnSetInfo *rsinfo, const char *problem)
 }
 
 /*
- * flake_citus_nodes(): for each node of the Citus cluster (node, group_id, node_id,
- * source, problem)
+ * flake_citus_nodes(): a row (node, group_id, node_id, source, problem) for each
+ * node of the Citus cluster
  *
- * problem says why node_id and source are not known, or, where node is NULL, why
- * no node could be asked.
+ * problem says why node_id and source are not known, or, in a row where node is
+ * NULL, why no node could be asked.
  */
 Datum
 flake_citus_nodes(PG_FUNCTION_ARGS)
@@ -140,14 +138,14 @@ flake_citus_nodes(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	flake_citus_read(&citus);
-	/* a parallel operation can't begin a subtransaction */
+	/* parallel mode allows no subtransaction */
 	if (citus.error != NULL || !citus.has_workers || IsInParallelMode())
 		return (Datum) 0;
 
 	problem = put_nodes_safely(rsinfo, NODES(ASKED));
 	if (problem != NULL)
 	{
-		/* their groups are known all the same */
+		/* their groups are known even so */
 		(void) put_nodes_safely(rsinfo, NODES(NOT_ASKED));
 		put_problem(rsinfo, problem);
 	}
@@ -157,7 +155,7 @@ flake_citus_nodes(PG_FUNCTION_ARGS)
 /*
  * flake_citus_state(): (group_id, has_workers, highest_group)
  *
- * All are NULL in a database that does not belong to a node of a Citus cluster.
+ * All are NULL if this database is not a node of a Citus cluster.
  */
 Datum
 flake_citus_state(PG_FUNCTION_ARGS)

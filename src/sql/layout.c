@@ -1,14 +1,13 @@
 /*
  * layout.c
- *		The SQL type flake_layout, and what a layout can do.
+ *		The SQL type flake_layout, and flake_layout_info().
  *
- * A value is stored as its canonical text: it can be read by every later
- * version, output is a copy, equal layouts are equal bytes, and the order is
- * that of the bytes.  Whatever computes with a layout parses it, once per query
- * (flake_layout_arg).
+ * A value is stored as its canonical text.  So later versions can read it,
+ * layouts are equal if their bytes are, and they are ordered by their bytes.
+ * Functions that use a layout parse it once per query (flake_layout_arg).
  *
- * All functions are immutable: the text form does not depend on any setting,
- * and presets never change.
+ * All functions are immutable: the text does not depend on any setting, and
+ * presets never change.
  */
 #include "postgres.h"
 
@@ -42,8 +41,8 @@ PG_FUNCTION_INFO_V1(flake_layout_hash_extended);
 PG_FUNCTION_INFO_V1(flake_layout_info);
 
 /*
- * Reads the text form.  On failure reports to escontext, and returns false if
- * that keeps errors; NULL keeps none.
+ * Parses the text of a layout.  An error is raised, or saved in escontext if
+ * that is an ErrorSaveContext; then the result is false.
  */
 static bool
 parse_layout(const char *str, size_t len, FlakeLayout *layout, Node *escontext)
@@ -59,9 +58,7 @@ parse_layout(const char *str, size_t len, FlakeLayout *layout, Node *escontext)
 					 error.hint[0] ? errhint("%s", error.hint) : 0);
 }
 
-/*
- * flake_layout_read reads the text of a layout, or raises an error.
- */
+/* Parses the text of a layout, or raises an error. */
 void
 flake_layout_read(const char *text, size_t length, FlakeLayout *layout)
 {
@@ -69,9 +66,8 @@ flake_layout_read(const char *text, size_t length, FlakeLayout *layout)
 }
 
 /*
- * flake_layout_arg_is_constant tells whether argument argno stays the same as
- * long as the call's fn_extra does.  A parameter may not: PL/pgSQL evaluates an
- * expression again and again with other values.
+ * Does argument argno stay the same as long as fn_extra does?  A parameter does
+ * not: PL/pgSQL evaluates an expression again with other values.
  */
 bool
 flake_layout_arg_is_constant(FunctionCallInfo fcinfo, int argno)
@@ -83,10 +79,7 @@ flake_layout_arg_is_constant(FunctionCallInfo fcinfo, int argno)
 		IsA(list_nth(((FuncExpr *) call)->args, argno), Const);
 }
 
-/*
- * flake_layout_check_issuable raises an error (22023) unless ids can be issued
- * by a layout.
- */
+/* Raises an error if no ids can be made with a layout. */
 void
 flake_layout_check_issuable(const FlakeLayout *layout)
 {
@@ -141,10 +134,10 @@ compare_args(FunctionCallInfo fcinfo)
 }
 
 /*
- * flake_layout_arg gives the layout that is argument argno of an SQL function.
+ * The layout in argument argno of an SQL function.
  *
- * It lives in fn_extra, as a FlakeLayoutCache.  A function that has more to
- * keep puts there, before the first call, a zeroed struct that begins with one.
+ * It is kept in fn_extra as a FlakeLayoutCache.  A function that keeps more in
+ * fn_extra must first set it to a zeroed struct that begins with one.
  */
 const FlakeLayout *
 flake_layout_arg(FunctionCallInfo fcinfo, int argno)
@@ -164,7 +157,7 @@ flake_layout_arg(FunctionCallInfo fcinfo, int argno)
 		if (cache->value != NULL)
 		{
 			pfree(cache->value);
-			cache->value = NULL;	/* should what follows fail */
+			cache->value = NULL;	/* in case of an error below */
 		}
 		flake_layout_read(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value),
 						  &cache->layout);
@@ -289,7 +282,7 @@ flake_layout_hash_extended(PG_FUNCTION_ARGS)
  *----------
  */
 
-/* Ids per second, to six decimals; the product can exceed an int64. */
+/* Ids per second to six decimals, as numeric: the product can exceed int64. */
 static Datum
 ids_per_second(int64 ids_per_tick, int64 tick_us)
 {
@@ -321,7 +314,7 @@ flake_layout_info(PG_FUNCTION_ARGS)
 
 	flake_layout_format_full(layout, full, sizeof(full));
 
-	/* a time beyond int64 comes out as its highest value, no valid timestamp */
+	/* a time beyond int64 becomes PG_INT64_MAX, which is no valid timestamp */
 	flake_layout_tick_start_pg(layout, 0, &first);
 	flake_layout_tick_start_pg(layout, flake_layout_max_tick(layout), &last);
 

@@ -1,6 +1,6 @@
 /*
  * layout.h
- *		Values of the SQL type flake_layout, for other SQL functions.
+ *		Arguments and values of SQL type flake_layout.
  */
 #ifndef FLAKE_SQL_LAYOUT_H
 #define FLAKE_SQL_LAYOUT_H
@@ -11,13 +11,10 @@
 
 #include "core/layout.h"
 
-/*
- * The layout that a function was last called with, so that it is parsed once
- * per query and not once per row.
- */
+/* The layout of the last call, so that it is parsed once per query. */
 typedef struct FlakeLayoutCache
 {
-	struct varlena *value;		/* the argument; NULL: none yet */
+	struct varlena *value;		/* copy of the argument, or NULL */
 	FlakeLayout layout;
 } FlakeLayoutCache;
 

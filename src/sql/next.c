@@ -2,9 +2,9 @@
  * next.c
  *		SQL functions that make ids.
  *
- * flake_next_id() is the path that counts: while the session's range lasts it
- * is a reading of the counter or the clock, two comparisons and an addition;
- * without slots, a compare-and-swap.
+ * flake_next_id() has to be fast.  While the session's range lasts, a call reads
+ * the cycle counter or the clock, compares twice and adds; in a layout without
+ * slots it also does a compare-and-swap.
  */
 #include "postgres.h"
 
@@ -24,8 +24,8 @@ PG_FUNCTION_INFO_V1(flake_reserve);
 PG_FUNCTION_INFO_V1(flake_prefixed);
 
 /*
- * The session of the layout that is argument argno.  Errors: the layout can't
- * issue ids (22023), and those of flake_backend_new_session().
+ * The session of the layout in argument argno.  Raises an error if no ids can
+ * be made with the layout.
  */
 static FlakeSession *
 find_session(FunctionCallInfo fcinfo, int argno, const char *function)
@@ -44,8 +44,8 @@ find_session(FunctionCallInfo fcinfo, int argno, const char *function)
 }
 
 /*
- * The same for functions whose fn_extra is the session, where the layout is a
- * constant of the call.  Sessions live as long as the backend.
+ * The same, but kept in fn_extra where the layout is a constant.  Sessions live
+ * as long as the backend.
  */
 static inline FlakeSession *
 kept_session(FunctionCallInfo fcinfo, int argno, const char *function)
@@ -92,7 +92,7 @@ flake_next_id(PG_FUNCTION_ARGS)
 typedef struct NextIds
 {
 	FlakeSession *session;
-	int64		rest;			/* ids still to be given out */
+	int64		rest;			/* number of ids still to return */
 } NextIds;
 
 static NextIds *
@@ -118,9 +118,9 @@ begin_next_ids(FunctionCallInfo fcinfo, const char *function)
 /*
  * flake_next_ids(count, layout)
  *
- * The rows come out of the session's own range one by one, so other calls
- * between two rows keep their place in the order, and each id has the time at
- * which its row was asked for.
+ * The rows are taken from the session's range one by one.  So ids that other
+ * calls make between two rows are in order, too, and each id has the time at
+ * which its row was fetched.
  */
 Datum
 flake_next_ids(PG_FUNCTION_ARGS)
@@ -170,7 +170,7 @@ flake_reserve(PG_FUNCTION_ARGS)
 	first_id = (int64) session->next_id;
 	session->next_id += (uint64) count * session->step;
 
-	/* only now: a look at the catalogs can empty the range */
+	/* only now, because reading the catalogs can empty the range */
 	begin_row(fcinfo, &row);
 	add(&row, Int64GetDatum(first_id));
 	add(&row, Int64GetDatum(first_id + (count - 1) * (int64) session->step));
@@ -181,8 +181,8 @@ flake_reserve(PG_FUNCTION_ARGS)
 /*
  * flake_prefixed(prefix, pos, encoding, layout)
  *
- * The position is checked against the lowest id that could come now, so that
- * a wrong one uses up no id.
+ * The position is checked against the lowest id of the present tick first, so
+ * that a wrong position takes no id.
  */
 Datum
 flake_prefixed(PG_FUNCTION_ARGS)
@@ -194,7 +194,7 @@ flake_prefixed(PG_FUNCTION_ARGS)
 	const FlakeLayout *layout = kept_session(fcinfo, 3, function)->layout;
 	int64		tick;
 
-	/* the clock need not be read for a position that every text has */
+	/* all ids have these positions, so the clock need not be read */
 	if ((position < 0 || position > Max(flake_encoding_width(encoding), 1)) &&
 		flake_layout_tick_at(layout, flake_clock_us(), &tick) == FLAKE_IN_RANGE)
 		flake_check_position(flake_layout_min_id(layout, tick), position, encoding);

@@ -2,14 +2,13 @@
  * parse.c
  *		SQL functions that take ids apart, and that go from times to ids.
  *
- * Each has the layout as its last argument, depends on its arguments alone and
- * is IMMUTABLE.  A field that the layout does not have has no bits, so its
- * value is 0; flake_fields() tells what there is.
+ * All are immutable.  A field that the layout does not have has no bits, so its
+ * value is 0; flake_fields() shows which fields there are.
  *
- * All functions of ids refuse the same ids: those that have bits which the
- * layout does not (22003), and those whose time timestamptz cannot hold
- * (22008).  An id whose fixed parts have other values than the layout's is read
- * all the same: it is that of another shard or tenant.
+ * All functions that take an id refuse the same ids: those with bits that the
+ * layout does not have, and those whose time timestamptz cannot hold.  An id
+ * whose fixed parts differ from the layout's is accepted: it is an id of another
+ * shard or tenant.
  */
 #include "postgres.h"
 
@@ -34,7 +33,7 @@ PG_FUNCTION_INFO_V1(flake_min_id);
 PG_FUNCTION_INFO_V1(flake_max_id);
 PG_FUNCTION_INFO_V1(flake_id_at);
 
-/* An id that was found to be one of its layout. */
+/* An id that is valid in its layout. */
 typedef struct CheckedId
 {
 	int64		id;
@@ -54,7 +53,7 @@ typedef struct ParseCache
  *----------
  */
 
-/* The arguments (id, layout), the id checked against the layout. */
+/* Reads and checks the arguments (id, layout). */
 static CheckedId
 get_id(FunctionCallInfo fcinfo)
 {
@@ -84,7 +83,7 @@ get_id(FunctionCallInfo fcinfo)
 	return checked;
 }
 
-/* Rounds down: 1 ms before 1970 and a bit more is -2. */
+/* Milliseconds since 1970, rounded down also before that. */
 static int64
 unix_ms_of(TimestampTz time)
 {
@@ -179,8 +178,8 @@ flake_fields(PG_FUNCTION_ARGS)
  */
 
 /*
- * The tick that holds a time.  The infinities are outside every layout; that of
- * the past is so by its number, which is before every epoch.
+ * The tick that contains a time.  Infinite times are outside every layout;
+ * -infinity needs no check, because its value is before every epoch.
  */
 static FlakeRange
 tick_at(const FlakeLayout *layout, TimestampTz time, int64 *tick)
@@ -193,9 +192,9 @@ tick_at(const FlakeLayout *layout, TimestampTz time, int64 *tick)
 /*
  * flake_min_id(created_at, layout)
  *
- * Never an error, so that a query can compare with any time.  Whatever is
- * before the layout's first tick is before the lowest id, 0; whatever is after
- * its last one is after the highest, but for the one id that no bigint exceeds.
+ * Never raises an error, so that queries can compare with any time.  A time
+ * before the first tick gives the lowest id, 0; a time after the last tick gives
+ * the highest id plus 1, unless that is beyond bigint.
  */
 Datum
 flake_min_id(PG_FUNCTION_ARGS)
@@ -216,7 +215,7 @@ flake_min_id(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(flake_layout_min_id(layout, tick));
 }
 
-/* flake_max_id(created_at, layout); -1 is before the lowest id */
+/* flake_max_id(created_at, layout): -1 before the first tick */
 Datum
 flake_max_id(PG_FUNCTION_ARGS)
 {
@@ -235,7 +234,7 @@ flake_max_id(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(flake_layout_max_id_of(layout, tick));
 }
 
-/* Refuses a time that the layout has no tick for. */
+/* Raises the error that the layout has no tick for a time. */
 static void
 report_time_out_of_range(const FlakeLayout *layout, TimestampTz time)
 {
@@ -265,9 +264,9 @@ report_time_out_of_range(const FlakeLayout *layout, TimestampTz time)
 /*
  * flake_id_at(created_at, n, node_id, layout)
  *
- * An id that could have been issued: n counts the ids of a tick and server in
- * their order, so it is the slot and, below it, the sequence.  That is why the
- * layout must be one that can issue ids: there the two lie side by side.
+ * An id that a server could have made: n counts its ids of a tick in their
+ * order, so its bits are the slot followed by the sequence.  Layouts that can
+ * issue ids have these fields side by side; others are refused.
  */
 Datum
 flake_id_at(PG_FUNCTION_ARGS)

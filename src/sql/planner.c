@@ -1,30 +1,30 @@
 /*
  * planner.c
- *		What the planner is told about flake's functions: how COPY may call
- *		them, and how many rows flake_next_ids() gives.
+ *		Planner support: how COPY calls flake's functions, and how many rows
+ *		flake_next_ids() returns.
  *
- * COPY inserts rows in batches, unless a column's default is volatile: that
- * could look at the table.  nextval(), which does not, is let through by its
- * name; flake's functions do not either, but row by row a load takes half as
- * long again and writes 1.4 times the WAL.  So while COPY plans a default,
- * their support function replaces them by stable aliases: the same C function,
- * called for each row as before, but declared STABLE.
+ * COPY inserts rows in batches, but not if the default of a column is volatile,
+ * because that could read the table.  It exempts only nextval().  flake's
+ * functions do not read the table either, and without batches COPY takes 1.5
+ * times as long and writes 1.4 times as much WAL.  So while COPY plans a
+ * default, their support function replaces them with stable aliases: the same
+ * C functions, called for each row as before, but declared STABLE.
  *
- * Elsewhere that label would let a call be evaluated once for many rows or
- * twice for one, so it must be seen to that
+ * Elsewhere a stable function could be called once for many rows, or twice for
+ * one row.  Therefore
  *
- *	- it happens in COPY only.  The planner, which may do the former, has a
- *	  PlannerInfo (so has the query of a COPY TO).  ALTER TABLE ADD COLUMN, which
- *	  would give one id to all rows, has none, as COPY; but COPY plans its
- *	  defaults while its own memory context is the current one, and no
- *	  statement that is executed meanwhile, as by a trigger, runs with that.
- *	- the default does not call it twice.  A function in SQL that uses an
- *	  argument twice is inlined with two copies of it, if it is neither volatile
- *	  nor expensive: more than ten operators.  The aliases' COST is a thousand,
- *	  which is more unless an operator costs nothing, or infinitely much.
+ *	- they are replaced in COPY only.  Queries, also that of COPY TO, are planned
+ *	  with a PlannerInfo, the defaults of COPY without one.  Nor is there one in
+ *	  ALTER TABLE ADD COLUMN, which would give one id to all rows; but only COPY
+ *	  plans defaults in its own memory context, and no statement that runs during
+ *	  COPY, as in a trigger, is planned in that.
+ *	- an alias is not duplicated.  A SQL function that uses an argument twice is
+ *	  inlined with two copies of it, if the argument is neither volatile nor
+ *	  more expensive than ten operators.  The COST of an alias is 1000, which is
+ *	  more, unless cpu_operator_cost is zero or infinite.
  *
- * Should a server do any of this in another way, COPY takes the slow path.
- * An alias's last argument is of type internal, so no query can call it.
+ * If a server does any of this differently, COPY inserts row by row.  The last
+ * argument of an alias is of type internal, so no query can call it.
  */
 #include "postgres.h"
 
@@ -43,17 +43,17 @@
 
 #include "server/compat.h"
 
-/* What COPY calls its memory context. */
+/* The name of COPY's memory context. */
 #define COPY_CONTEXT	"COPY"
 
-/* How the name of a stable alias ends, and its COST in the install script. */
+/* The suffix of an alias's name, and its COST in the install script. */
 #define ALIAS_SUFFIX	"_in_copy"
 #define ALIAS_COST		1000
 
 PG_FUNCTION_INFO_V1(flake_copy_support);
 PG_FUNCTION_INFO_V1(flake_next_ids_support);
 
-/* Is this COPY, planning the defaults of its table, with aliases that cost? */
+/* Is COPY planning a default, and are aliases expensive? */
 static bool
 planning_copy(const SupportRequestSimplify *request)
 {
@@ -63,8 +63,8 @@ planning_copy(const SupportRequestSimplify *request)
 }
 
 /*
- * A call of the function's alias: in the same schema, with one argument more.
- * NULL if there is none that the user may execute.
+ * A call of the function's alias, which is in the same schema and has one more
+ * argument.  NULL if there is none that the user may execute.
  */
 static Node *
 call_of_alias(const FuncExpr *call)
@@ -81,11 +81,11 @@ call_of_alias(const FuncExpr *call)
 		types[ntypes++] = exprType(lfirst(cell));
 	types[ntypes++] = INTERNALOID;
 
-	/* not LookupFuncName(), which asks for USAGE of the schema */
+	/* not LookupFuncName(), which requires USAGE on the schema */
 	alias = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum(name),
-						   PointerGetDatum(buildoidvector(types, ntypes)),
-						   ObjectIdGetDatum(get_func_namespace(call->funcid)));
+							CStringGetDatum(name),
+							PointerGetDatum(buildoidvector(types, ntypes)),
+							ObjectIdGetDatum(get_func_namespace(call->funcid)));
 	if (!OidIsValid(alias) || !flake_may_execute(alias))
 		return NULL;
 	return (Node *) makeFuncExpr(alias, call->funcresulttype,
@@ -95,10 +95,9 @@ call_of_alias(const FuncExpr *call)
 }
 
 /*
- * flake_copy_support(internal): planner support of functions with an alias.
+ * flake_copy_support(internal): planner support of functions with an alias
  *
- * Whoever may not execute the function is left with it, and gets its error;
- * whoever may not execute the alias is left with it as well.
+ * Without EXECUTE on the function or the alias, the call is left as it is.
  */
 Datum
 flake_copy_support(PG_FUNCTION_ARGS)
@@ -117,9 +116,7 @@ flake_copy_support(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(result);
 }
 
-/*
- * flake_next_ids_support(internal): it gives as many rows as its argument says.
- */
+/* flake_next_ids_support(internal): it returns as many rows as its argument. */
 Datum
 flake_next_ids_support(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * row.h
- *		Building the rows that SQL functions return, column by column.
+ *		Builds the rows that SQL functions return, column by column.
  */
 #ifndef FLAKE_SQL_ROW_H
 #define FLAKE_SQL_ROW_H
@@ -26,7 +26,7 @@ typedef struct Row
 	bool		nulls[ROW_MAX_COLUMNS];
 } Row;
 
-/* The row type of a function's result. */
+/* The row type that a function returns. */
 static inline TupleDesc
 row_type(FunctionCallInfo fcinfo)
 {
@@ -59,7 +59,7 @@ add_null(Row *row)
 	row->values[row->ncolumns++] = (Datum) 0;
 }
 
-/* A text; NULL for NULL. */
+/* A text, or NULL. */
 static inline void
 add_text(Row *row, const char *text)
 {
@@ -69,7 +69,7 @@ add_text(Row *row, const char *text)
 		add(row, CStringGetTextDatum(text));
 }
 
-/* A timestamptz; NULL where the type cannot hold the time. */
+/* A timestamptz, or NULL if it is out of range. */
 static inline void
 add_timestamp(Row *row, TimestampTz time)
 {
@@ -79,7 +79,7 @@ add_timestamp(Row *row, TimestampTz time)
 		add_null(row);
 }
 
-/* The same for a time in microseconds since 1970. */
+/* The same, from microseconds since 1970. */
 static inline void
 add_time(Row *row, int64 unix_us)
 {

@@ -1,14 +1,13 @@
 /*
  * text.c
- *		SQL functions about ids as texts: encodings and prefixes; and
- *		flake_shard().
+ *		SQL functions that convert ids to text and back; and flake_shard().
  *
- * A prefix is put before position pos of an id's text, counted in characters:
- * 0 is in front of it, its length is at its end.  The id's text is ASCII in
- * every encoding, so its characters are bytes, whatever the prefix contains.
+ * A prefix is inserted before character pos of an id's text: 0 puts it in front,
+ * the length of the text puts it at the end.  The text of an id is ASCII in
+ * every encoding, so its characters are bytes.
  *
- * All functions are immutable and none needs a layout: every bigint from 0 up
- * is an id here.
+ * All functions are immutable and need no layout: every bigint from 0 on is an
+ * id here.
  */
 #include "postgres.h"
 
@@ -27,7 +26,7 @@ PG_FUNCTION_INFO_V1(flake_format);
 PG_FUNCTION_INFO_V1(flake_unformat);
 PG_FUNCTION_INFO_V1(flake_shard);
 
-/* The encoding that an SQL function was given by name. */
+/* The encoding of a name. */
 FlakeEncoding
 flake_encoding_arg(const text *name)
 {
@@ -42,7 +41,7 @@ flake_encoding_arg(const text *name)
 	return encoding;
 }
 
-/* Writes an id, and returns the number of characters. */
+/* Writes an id and returns the number of characters. */
 static int
 encode_checked(int64 id, FlakeEncoding encoding, char buf[FLAKE_ENCODED_MAX])
 {
@@ -65,9 +64,7 @@ check_position(int pos, int len)
 						  len));
 }
 
-/*
- * flake_check_position refuses a position that is outside an id's text.
- */
+/* Raises an error if a position is outside of the text of an id. */
 void
 flake_check_position(int64 lowest_id, int pos, FlakeEncoding encoding)
 {
@@ -76,9 +73,7 @@ flake_check_position(int64 lowest_id, int pos, FlakeEncoding encoding)
 	check_position(pos, encode_checked(lowest_id, encoding, buf));
 }
 
-/*
- * flake_format_id writes an id with a prefix before position pos.
- */
+/* The text of an id, with a prefix before character pos. */
 text *
 flake_format_id(int64 id, const text *prefix, int pos, FlakeEncoding encoding)
 {
@@ -99,8 +94,8 @@ flake_format_id(int64 id, const text *prefix, int pos, FlakeEncoding encoding)
 }
 
 /*
- * errdetail() about an id of len characters that flake_decode_id() refused
- * because of what is at that place of a value.
+ * errdetail() for an id of len characters that flake_decode_id() refused because
+ * of the character at an offset of value.
  */
 static int
 errdetail_decode(FlakeDecodeError error, const text *value, size_t offset,
@@ -175,8 +170,8 @@ flake_format(PG_FUNCTION_ARGS)
 }
 
 /*
- * The id in a text that flake_format() made.  What surrounds the prefix must
- * be an id, so a text that holds something else is never read as one.
+ * The id in a text that flake_format() made.  The text without the prefix must
+ * be an id.
  */
 Datum
 flake_unformat(PG_FUNCTION_ARGS)
@@ -193,7 +188,7 @@ flake_unformat(PG_FUNCTION_ARGS)
 	size_t		offset;
 	FlakeDecodeError error;
 
-	/* no id has a text longer than this, whatever the value */
+	/* the longest text that an id can have */
 	check_position(pos, flake_encoding_width(encoding) > 0 ?
 				   flake_encoding_width(encoding) : FLAKE_ENCODED_MAX);
 
@@ -220,9 +215,7 @@ flake_unformat(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(id);
 }
 
-/*
- * The shard of an id.  The formula is a promise: rows were stored by it.
- */
+/* The shard of an id.  Rows were stored by this formula: never change it. */
 Datum
 flake_shard(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * text.h
- *		Ids as texts, for other SQL functions.
+ *		Ids as text, for other SQL functions.
  */
 #ifndef FLAKE_SQL_TEXT_H
 #define FLAKE_SQL_TEXT_H
