@@ -1,12 +1,13 @@
--- From times to ids: the lowest and the highest id of a time, at both ends of
--- every layout, in range queries and as bounds of partitions; and ids for rows of
--- before.
+--
+-- flake_min_id(), flake_max_id(), flake_id_at(): at both ends of every layout, in
+-- range queries, and as bounds of partitions.
+--
 CREATE EXTENSION flake;
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 \pset null '(null)'
 
--- What a statement's error says; what is not said is not shown.
+-- The error of a statement, without empty parts.
 CREATE FUNCTION error_of(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	state text;
@@ -22,7 +23,7 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN concat_ws(E'\n', state || ': ' || message, nullif(detail, ''), nullif(hint, ''));
 END $$;
 
--- The functions' promises
+-- volatility, strictness, parallel safety and defaults
 SELECT oid::regprocedure, provolatile, proisstrict, proparallel, pg_get_function_arguments(oid)
 FROM pg_proc WHERE proname IN ('flake_min_id', 'flake_max_id', 'flake_id_at') ORDER BY proname;
 
@@ -37,7 +38,7 @@ FROM unnest(ARRAY['2025-01-01 00:00:00.000999+00', '2025-01-01 00:00:00.001+00',
 -- a day is 86400000 << 22 from midnight to midnight
 SELECT bool_and(flake_min_id(t + interval '1 day') - flake_min_id(t) = 86400000::bigint << 22) AS exact_days
 FROM generate_series('2025-01-01'::timestamptz, '2094-09-01', '1 day') AS t;
--- what they bracket, at every tick length
+-- the bounds of a tick, for every length of a tick
 SELECT l, bool_and(flake_timestamp(lo, l) <= t) AS not_after, bool_and(flake_timestamp(lo, l) = flake_timestamp(hi, l)) AS same,
 	bool_and(flake_timestamp(hi + 1, l) > t) AS next_is, bool_and(lo = 0 OR flake_timestamp(lo - 1, l) < t) AS previous_is,
 	bool_and(flake_min_id(flake_timestamp(lo, l), l) = lo AND flake_max_id(flake_timestamp(lo, l), l) = hi) AS goes_back
@@ -47,7 +48,7 @@ FROM unnest(ARRAY['flake', 'twitter', 'sonyflake', 'cockroachdb', 'time:53 node:
 	LATERAL (SELECT flake_min_id(t, l) AS lo, flake_max_id(t, l) AS hi) AS r
 GROUP BY l ORDER BY l::text COLLATE "C";
 
--- Beyond both ends there is no error: what comes out is right for every comparison.
+-- beyond both ends: no error, and every comparison is right
 SELECT l, t, flake_min_id(time, layout), flake_max_id(time, layout)
 FROM (VALUES
 	(1, 'flake', '-infinity'), (2, 'flake', '4714-11-24 00:00:00 BC'), (3, 'flake', '2024-12-31 23:59:59.999999'), (4, 'flake', '2025-01-01'),
@@ -62,8 +63,8 @@ FROM (VALUES
 ) AS v (n, l, t), LATERAL (SELECT l::flake_layout, t::timestamptz) AS x (layout, time)
 ORDER BY n;
 
--- The same as a property: an id compares with the bounds of a time as the time of
--- its tick with the tick that holds the time.
+-- As a property: an id compares with the bounds of a time as its tick compares
+-- with the tick of the time.
 SELECT setseed(0.25);
 CREATE FUNCTION floor_time(t timestamptz, l flake_layout) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE WHEN NOT isfinite(t) OR t < first_timestamp OR t >= last_timestamp + tick THEN t
@@ -88,18 +89,18 @@ CREATE TABLE id AS
 				WHERE b.l = d.l AND n BETWEEN 0 AND last AND highest < 9223372036854775807) AS r (id);
 SELECT count(*) > 250 AS bounds FROM bound;
 SELECT count(*) > 1000 AS ids FROM id;
--- these are the pairs where one of the four comparisons is wrong
+-- the pairs where one of the four comparisons is wrong
 SELECT b.*, id.*
 FROM bound AS b JOIN id USING (l)
 WHERE (id >= lowest) <> (created_at >= tick_of_t) AND NOT (id = 9223372036854775807 AND created_at < tick_of_t)
 	OR (id < lowest) <> (created_at < tick_of_t) AND NOT (id = 9223372036854775807 AND created_at < tick_of_t)
 	OR (id <= highest) <> (created_at <= tick_of_t)
 	OR (id > highest) <> (created_at > tick_of_t);
--- what is excepted above is the one id that no bigint exceeds
+-- excepted above: the highest bigint, for which there is no higher bound
 SELECT DISTINCT l, t, lowest FROM bound WHERE lowest = 9223372036854775807 AND t = 'infinity' ORDER BY 1;
 
 --
--- Range queries: the primary key serves them.
+-- Range queries use the primary key
 --
 CREATE TABLE event (id bigint PRIMARY KEY);
 INSERT INTO event SELECT flake_id_at('2026-10-30 00:00+00'::timestamptz + n * interval '1 hour', 0, n % 3) FROM generate_series(0, 72) AS n;
@@ -132,14 +133,14 @@ FROM pg_class WHERE oid = 'measurement_2026_11'::regclass;
 SET enable_bitmapscan = off;
 SET enable_indexscan = off;
 SET enable_indexonlyscan = off;
--- pruned when planned
+-- pruned by the planner
 EXPLAIN (COSTS OFF) SELECT * FROM measurement
 	WHERE id >= flake_min_id('2026-11-05 00:00+00'::timestamptz)
 	AND id < flake_min_id('2026-11-06 00:00+00'::timestamptz) AND value = 1;
 RESET enable_bitmapscan;
 RESET enable_indexscan;
 RESET enable_indexonlyscan;
--- the first and the last partition may reach beyond the layout
+-- the first and the last partition can reach beyond the layout
 CREATE TABLE measurement_before PARTITION OF measurement
 	FOR VALUES FROM (flake_min_id('-infinity')) TO (flake_min_id('2026-10-01'));
 CREATE TABLE measurement_after PARTITION OF measurement
@@ -148,12 +149,12 @@ INSERT INTO measurement VALUES (0), (flake_max_id('2093-01-01'));
 SELECT tableoid::regclass, flake_timestamp(id) FROM measurement WHERE value IS NULL ORDER BY id;
 
 --
--- Ids for rows of before
+-- Ids for older rows
 --
 SELECT n, to_hex(flake_id_at('2026-11-01 00:00+00', n, 7)) FROM unnest(ARRAY[0, 1, 255, 256, 16383]) AS n;
 SELECT * FROM flake_fields(flake_id_at('2026-11-01 00:00:00.0005+00', 3 * 256 + 9, 7));
 SELECT flake_timestamp(flake_id_at('2026-11-01 00:00:00.0019+00', 0, 0)) AS tick;
--- n counts in the order of the ids; all differ, and all are inside the time's bounds
+-- ids are in the order of n, distinct, and within the bounds of the time
 SELECT name, count(*), bool_and(id > previous) AS rising, count(DISTINCT id) = count(*) AS distinct,
 	bool_and(id BETWEEN flake_min_id('2026-11-01', name::flake_layout) AND flake_max_id('2026-11-01', name::flake_layout)) AS in_tick,
 	bool_and(flake_node_id(id, name::flake_layout) = node) AS node
@@ -164,12 +165,12 @@ FROM (SELECT name, (node_of)::int AS node, id, lag(id) OVER (PARTITION BY name O
 		LATERAL generate_series(0, least((flake_layout_info(name::flake_layout)).ids_per_tick, 3000) - 1) AS n,
 		LATERAL (SELECT flake_id_at('2026-11-01', n, node_of, name::flake_layout)) AS i (id)) AS t
 GROUP BY name ORDER BY name COLLATE "C";
--- the node id is the server's: it is spread over the parts that are not fixed
+-- the node id is spread over the parts that are not fixed
 SELECT l, node, flake_fields(flake_id_at('2026-11-01', 1, node, l), l)
 FROM (VALUES ('time:41 seed:5=31 pid:5 sequence:12'::flake_layout, 9), ('time:41 a:2 b:3=5 c:2 sequence:1', 13), ('time:40 shard:13=5 sequence:10', 0)) AS v (l, node);
 SELECT flake_id_at(NULL, 0, 0), flake_id_at('2026-11-01', NULL, 0), flake_id_at('2026-11-01', 0, NULL), flake_id_at('2026-11-01', 0, 0, NULL);
 SELECT flake_id_at(created_at => '2026-11-01', n => 3, node_id => 7, layout => 'js') = flake_id_at('2026-11-01', 3, 7, 'js') AS named;
--- the first and the last id of all
+-- the first and the last id of a layout
 SELECT flake_id_at('2025-01-01', 0, 0) AS first, flake_id_at('2094-09-07 15:47:35.551999', 16383, 255) AS last;
 \a
 SELECT t, n, node, l, error_of(format('SELECT flake_id_at(%L, %s, %s, %L)', t, n, node, l))
@@ -184,7 +185,7 @@ FROM (VALUES
 	('2026-11-01', '0', 0, 'time:40 node:23'), ('2026-11-01', '0', 0, 'time:41 slot:13'), ('2026-11-01', '0', 0, 'time:41 sequence:3 slot:3'),
 	('2026-11-01', '0', 0, 'time:41 tick=2s')
 ) AS v (t, n, node, l);
--- the message shows times as the session does
+-- the message shows times in the session's time zone
 SET timezone = 'Asia/Kolkata';
 SELECT error_of($$SELECT flake_id_at('2024-12-31', 0, 0)$$);
 \a

@@ -1,10 +1,10 @@
 --
--- COPY into a table whose default makes ids: it inserts in batches, as it does
--- with nextval().
+-- COPY into a table whose default makes ids: it inserts in batches, as with
+-- nextval().
 --
 CREATE EXTENSION flake;
 
--- A row that sees rows before it was not inserted in a batch.
+-- A row that sees the rows before it was not inserted in the same batch.
 CREATE FUNCTION rows_seen(name text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	n bigint;
@@ -23,7 +23,7 @@ COPY ids (n) FROM PROGRAM 'printf "1\n2\n3\n"';
 \set VERBOSITY default
 ALTER TABLE ids ALTER id SET DEFAULT flake_next_id();
 
--- with a layout, as a text, within an expression, and under names of one's own
+-- with a layout, as text, in expressions, and in SQL functions
 CREATE FUNCTION order_id() RETURNS bigint RETURN flake_next_id('ordered');
 CREATE FUNCTION order_code() RETURNS text LANGUAGE sql AS $$ SELECT flake_prefixed('ORD_', layout => 'wide') $$;
 CREATE TABLE forms (
@@ -39,21 +39,21 @@ COPY forms (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
 SELECT count(DISTINCT a) AS a, count(DISTINCT b) AS b, count(DISTINCT c) AS c, count(DISTINCT d) AS d,
        count(DISTINCT e) AS e, count(DISTINCT f) AS f, count(DISTINCT g) AS g, bool_and(a < e) AS one_layout
 FROM forms;
--- an id that the file has is not made
+-- ids of the file are kept
 COPY ids FROM PROGRAM 'printf "7\t1\n8\t2\n"';
 SELECT id FROM ids ORDER BY id;
--- NULL makes none
+-- NULL arguments make no id
 ALTER TABLE forms ALTER a SET DEFAULT flake_next_id(NULL);
 TRUNCATE forms;
 COPY forms (n) FROM PROGRAM 'printf "6\n"';
 SELECT a IS NULL AS none FROM forms;
 DROP TABLE forms;
 
--- a function that uses its argument twice is given one id
+-- a function that uses its argument twice gets one id
 CREATE FUNCTION with_check(bigint) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT $1 || '-' || $1 % 97 $$;
 CREATE TABLE checked (code text DEFAULT with_check(flake_next_id()), n integer);
 COPY checked (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
--- also where an operator costs nothing, or infinitely much
+-- also where the cost of an operator is zero or infinite
 SET cpu_operator_cost = 0;
 COPY checked (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
 SET cpu_operator_cost = 1.7e308;
@@ -61,7 +61,7 @@ COPY checked (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
 RESET cpu_operator_cost;
 SELECT count(*), bool_and(code = with_check(split_part(code, '-', 1)::bigint)) AS one_id FROM checked;
 DROP TABLE checked;
--- a domain's condition, which is planned once for the session, makes ids later too
+-- the check of a domain, planned once per session, makes ids later as well
 CREATE DOMAIN made AS bigint CHECK (VALUE < flake_next_id());
 CREATE TABLE domains (id made DEFAULT flake_next_id(), n integer);
 COPY domains (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
@@ -78,8 +78,7 @@ COPY parts (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
 SELECT count(DISTINCT id) FROM part_1;
 DROP TABLE parts;
 
--- One id for each row of a column that is added; also while COPY runs, in
--- whatever it executes.
+-- ADD COLUMN makes an id for each row, also in statements that run during COPY
 CREATE TABLE old AS SELECT g AS n FROM generate_series(1, 100) AS g;
 ALTER TABLE old ADD COLUMN a bigint DEFAULT flake_next_id();
 CREATE FUNCTION add_column() RETURNS boolean LANGUAGE plpgsql AS $$
@@ -87,7 +86,7 @@ BEGIN
 	BEGIN
 		PERFORM 1 / 0;
 	EXCEPTION WHEN division_by_zero THEN
-		-- the command's progress is not reported any more from here on
+		-- the error has ended the progress report of COPY
 	END;
 	ALTER TABLE old ADD COLUMN IF NOT EXISTS b bigint DEFAULT flake_next_id();
 	ALTER TABLE old ADD COLUMN IF NOT EXISTS c bigint DEFAULT flake_next_id('ordered');
@@ -103,11 +102,11 @@ SELECT count(DISTINCT a) AS a, count(DISTINCT b) AS b, count(DISTINCT c) AS c, c
        count(DISTINCT e) AS e
 FROM old;
 SELECT count(DISTINCT id) FROM busy;
--- nor does a COPY TO give one id to all rows
+-- COPY TO makes an id for each row, too
 COPY (SELECT flake_next_id() FROM generate_series(1, 100)) TO PROGRAM 'test $(sort -u | wc -l) = 100';
 DROP TABLE old, busy;
 
--- errors are those of the function
+-- errors are those of flake_next_id()
 \set VERBOSITY sqlstate
 ALTER TABLE ids ALTER id SET DEFAULT flake_next_id('time:41 node:8 tick=2s');
 COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
@@ -122,7 +121,7 @@ REVOKE EXECUTE ON FUNCTION flake_next_id(flake_layout) FROM PUBLIC;
 SET ROLE regress_flake_loader;
 COPY ids (n) FROM PROGRAM 'printf "1\n2\n"';
 RESET ROLE;
--- who may make ids, but not as COPY does, still can
+-- without EXECUTE on the alias, COPY calls the function itself
 GRANT EXECUTE ON FUNCTION flake_next_id(flake_layout) TO regress_flake_loader;
 REVOKE EXECUTE ON FUNCTION flake_next_id_in_copy(flake_layout, internal) FROM PUBLIC;
 ALTER TABLE ids DROP CONSTRAINT ids_check;
@@ -133,8 +132,8 @@ SELECT count(*) FROM ids;
 DROP OWNED BY regress_flake_loader;
 DROP ROLE regress_flake_loader;
 
--- Nobody else can call what COPY calls.  Minors before August 2026 say so
--- later, and with another error.
+-- Queries cannot call the aliases.  Minor releases before August 2026 raise
+-- another error, later.
 DO $$
 BEGIN
 	PERFORM flake_next_id_in_copy('flake', NULL);

@@ -1,7 +1,9 @@
--- Ids as texts: flake_encode and flake_decode in all encodings.
+--
+-- flake_encode() and flake_decode() in all encodings.
+--
 CREATE EXTENSION flake;
 
--- What a statement's error says; what is not said is not shown.
+-- The error of a statement, without empty parts.
 CREATE FUNCTION error_of(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	state text;
@@ -24,7 +26,7 @@ INSERT INTO encoding VALUES (1, 'digits', NULL), (2, 'decimal', 19), (3, 'hex', 
 SELECT proname, provolatile, proisstrict, proparallel FROM pg_proc
 WHERE proname IN ('flake_encode', 'flake_decode') ORDER BY proname;
 
--- both ends, and the digits themselves
+-- both ends, and every digit
 SELECT name, flake_encode(0, name) AS lowest, flake_encode(1, name) AS one,
 	flake_encode(1234567890123456789, name) AS one_to_nine, flake_encode(9223372036854775807, name) AS highest
 FROM encoding ORDER BY place;
@@ -33,8 +35,8 @@ SELECT string_agg(right(flake_encode(n, 'base32'), 1), '' ORDER BY n) AS base32 
 SELECT string_agg(right(flake_encode(n, 'base58'), 1), '' ORDER BY n) AS base58 FROM generate_series(0, 57) AS n;
 SELECT string_agg(right(flake_encode(n, 'base62'), 1), '' ORDER BY n) AS base62 FROM generate_series(0, 61) AS n;
 
--- Every power of two, of ten and of the bases, its neighbours, and random ids:
--- back again, of the right width, and in the order of the ids.
+-- Powers of two, of ten and of the bases, their neighbours, and random ids: they
+-- decode to the same id, and texts of fixed width sort like ids.
 SELECT setseed(0.62);
 CREATE TABLE sample AS
 	SELECT DISTINCT id::bigint
@@ -56,11 +58,11 @@ SELECT bool_and(flake_encode(id, 'hex') = lpad(to_hex(id), 16, '0')) AS hex_is_t
 	bool_and(flake_encode(id, 'digits') = id::text) AS digits_are_the_number
 FROM sample;
 
--- what is read leniently
+-- what is accepted besides the text that flake_encode() makes
 SELECT flake_decode('112210F47DE98115', 'hex') = flake_decode('112210f47de98115', 'hex') AS hex_upper,
 	flake_decode('1248gyhyykg8n', 'base32') = flake_decode('1248GYHYYKG8N', 'base32') AS base32_lower,
 	flake_decode('0000000000Oo0', 'base32') AS o, flake_decode('00000000000iI', 'base32') AS i, flake_decode('00000000000lL', 'base32') AS l;
--- base58 and base62 mean case
+-- base58 and base62 are case-sensitive
 SELECT flake_decode('1111111111A', 'base58') <> flake_decode('1111111111a', 'base58') AS base58,
 	flake_decode('0000000000A', 'base62') <> flake_decode('0000000000a', 'base62') AS base62;
 
@@ -75,7 +77,7 @@ SELECT error_of(format('SELECT flake_encode(-1, %L)', name)) FROM encoding ORDER
 SELECT error_of($$SELECT flake_encode(-9223372036854775808, 'hex')$$);
 SELECT name AS encoding, error_of(format('SELECT flake_encode(1, %L)', name)), error_of(format('SELECT flake_decode(''1'', %L)', name))
 FROM unnest(ARRAY['', 'HEX', 'base64', 'hex ']) AS name;
--- too short, too long, a wrong character: the first one is shown, whole
+-- too short, too long, and a wrong character: the message shows the first one
 SELECT name, value, error_of(format('SELECT flake_decode(%L, %L)', value, name))
 FROM (VALUES
 	('digits', ''), ('digits', '007'), ('digits', '00'), ('digits', '-1'), ('digits', '+1'), ('digits', ' 1'), ('digits', '1 '),

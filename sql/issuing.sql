@@ -1,6 +1,6 @@
 --
--- Making ids: flake_next_id, flake_next_ids, flake_reserve, flake_prefixed.
--- Properties only, no id is printed.
+-- flake_next_id(), flake_next_ids(), flake_reserve(), flake_prefixed(): properties
+-- of the ids, which differ in each run.
 --
 CREATE EXTENSION flake;
 
@@ -10,7 +10,7 @@ SELECT flake_next_id() < flake_next_id() AS increasing;
 SELECT flake_next_id() < flake_next_id('flake') AS same_layout;
 SELECT flake_next_id(NULL) IS NULL AS none;
 
--- its time is the clock's, to the tick; ahead of it only for a moment after a start
+-- its time is the clock's, or a moment ahead after a start
 SELECT created_at >= date_trunc('milliseconds', before) AS not_before,
        created_at <= clock_timestamp() + interval '1.1 s' AS not_after
 FROM (SELECT clock_timestamp() AS before, flake_next_id() AS id OFFSET 0) AS s,
@@ -21,7 +21,7 @@ SELECT (flake_parse(id)).node_id = (flake_node()).node_id AS node,
        (flake_parse(id)).slot BETWEEN 0 AND 63 AS slot
 FROM (SELECT flake_next_id() AS id OFFSET 0) AS s;
 
--- many: distinct, in order, across statements and forms
+-- many: distinct and in order, across statements and functions
 CREATE TEMP TABLE taken (n serial, id bigint);
 INSERT INTO taken (id) SELECT flake_next_id() FROM generate_series(1, 50000);
 INSERT INTO taken (id) SELECT flake_next_ids(50000);
@@ -31,14 +31,14 @@ SELECT count(*), count(DISTINCT id) FROM taken;
 SELECT count(*) AS out_of_order
 FROM (SELECT id <= lag(id) OVER (ORDER BY n) AS wrong FROM taken) AS s WHERE wrong;
 
--- a key
+-- as a primary key
 CREATE TEMP TABLE orders (id bigint PRIMARY KEY DEFAULT flake_next_id(), n int);
 INSERT INTO orders (n) SELECT generate_series(1, 1000);
 SELECT count(*) FROM orders;
 INSERT INTO orders (n) VALUES (1001);
 SELECT n FROM orders ORDER BY id DESC LIMIT 1;
 
--- a range of time uses the key
+-- a range of time uses its index
 INSERT INTO orders (n) SELECT generate_series(1, 20000);
 ANALYZE orders;
 EXPLAIN (COSTS OFF) SELECT * FROM orders
@@ -53,11 +53,11 @@ SELECT count(*), count(DISTINCT id) FROM (SELECT flake_next_ids(100) AS id LIMIT
 SELECT count(*) FROM flake_next_ids(NULL);
 SELECT count(*) FROM flake_next_ids(1, NULL);
 
--- each id has the time at which its row was asked for
+-- each id has the time at which its row was fetched
 SELECT count(*) AS rows, bool_and(flake_timestamp(id) > before - interval '2 ms') AS not_stale
 FROM (SELECT clock_timestamp() AS before, flake_next_ids(5) AS id, pg_sleep(0.01)) AS s;
 
--- ids of two calls, and single ones between them, keep the order of taking
+-- ids of two calls, and of single calls between them, are in order
 SELECT count(*) AS out_of_order
 FROM (SELECT a < b AND b < c AS right
       FROM (SELECT flake_next_ids(1000) AS a, flake_next_id() AS b, flake_next_ids(1000) AS c) AS s) AS t
@@ -78,7 +78,7 @@ END $$;
 SELECT id > :meanwhile AS later FROM fetched;
 COMMIT;
 
--- the planner knows how many rows come
+-- the planner knows the number of rows
 CREATE FUNCTION estimate(query text) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
 	plan json;
@@ -93,7 +93,7 @@ SELECT estimate('SELECT flake_next_ids(50000)') AS in_the_list,
        estimate('SELECT * FROM flake_next_ids(0)') AS none,
        estimate('SELECT * FROM flake_next_ids(-1)') AS wrong;
 
--- flake_reserve: one row of exactly so many ids, in one tick and slot
+-- flake_reserve: count ids of one tick and slot
 CREATE TEMP TABLE reserved AS
 SELECT n, r.* FROM generate_series(1, 256) AS n, LATERAL flake_reserve(n) AS r;
 SELECT count(*) AS rows, bool_and((last_id - first_id) / step + 1 = n AND (last_id - first_id) % step = 0) AS exact,
@@ -106,7 +106,7 @@ FROM (SELECT first_id <= lag(last_id) OVER (ORDER BY n) AS wrong FROM reserved) 
 SELECT count(*), count(DISTINCT id) FROM
   (SELECT generate_series(first_id, last_id, step) AS id FROM reserved UNION ALL SELECT id FROM taken) AS s;
 SELECT flake_next_id() > max(last_id) AS later FROM reserved;
--- as many as the sequence field holds, whatever lies above and below it
+-- up to the size of the sequence field, wherever that is
 SELECT layout, most, (r.last_id - r.first_id) / r.step + 1 AS reserved
 FROM (VALUES ('ordered', 4096), ('js', 32), ('time:41 slot:3 sequence:6 node:8', 64),
              ('time:41 node:8 tick=100ms', 1)) AS v (layout, most),
@@ -147,13 +147,13 @@ BEGIN
 END $$;
 \set VERBOSITY terse
 
--- a position that is wrong uses up no id
+-- a wrong position takes no id
 SELECT flake_prefixed('x', 0, 'digits', 'time:41 node:8 tick=100ms') IS NOT NULL AS made;
 SELECT ids_taken AS before FROM flake.layouts WHERE layout = 'time:41 node:8 tick=100ms' \gset
 SELECT flake_prefixed('x', 20, 'digits', 'time:41 node:8 tick=100ms');
 SELECT ids_taken - :before AS used_up FROM flake.layouts WHERE layout = 'time:41 node:8 tick=100ms';
 
--- in a read-only transaction, and after a subtransaction rolled back
+-- in a read-only transaction, and after a subtransaction is rolled back
 BEGIN READ ONLY;
 SELECT flake_next_id() > 0 AS made;
 COMMIT;
@@ -171,13 +171,13 @@ BEGIN
 	ASSERT a < b, 'an id came again after a rollback';
 END $$;
 
--- it needs no transaction id
+-- no transaction id is assigned
 BEGIN;
 SELECT count(flake_next_id()) FROM generate_series(1, 1000);
 SELECT pg_current_xact_id_if_assigned() IS NULL AS none_assigned;
 COMMIT;
 
--- who may: everybody makes ids
+-- everybody may make ids
 CREATE ROLE regress_flake_user;
 SET ROLE regress_flake_user;
 SELECT flake_next_id() > 0 AS made;
@@ -193,7 +193,7 @@ SELECT flake_next_id() > 0 AS goes_on;
 DROP OWNED BY regress_flake_user;
 DROP ROLE regress_flake_user;
 
--- the server's settings are not a session's
+-- settings of the server cannot be set in a session
 SET flake.node_id = '3';
 SET flake.max_clock_lead = 1;
 SET flake.max_clock_jump = 1;
@@ -201,14 +201,14 @@ SET flake.colour = 'red';
 SHOW flake.max_clock_lead;
 SHOW flake.max_clock_jump;
 
--- volatility, strictness and parallel safety are part of the contract
+-- volatility, strictness and parallel safety
 SELECT p.oid::regprocedure AS function, p.provolatile, p.proisstrict, p.proparallel
 FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 WHERE p.proname IN ('flake_next_id', 'flake_next_ids', 'flake_reserve', 'flake_prefixed', 'flake_node',
                     'flake_accept_clock')
 ORDER BY p.proname COLLATE "C";
 
--- everything has a comment
+-- everything has a description
 SELECT p.oid::regprocedure FROM pg_proc p
 JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'flake'

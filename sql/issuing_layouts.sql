@@ -1,16 +1,16 @@
 --
--- Making ids of other layouts: each call names its layout.
+-- Ids of other layouts.
 --
--- A database may bring 16 layouts into use that are not built in, so this test
--- has one of its own.
+-- A database can use 16 layouts besides the presets, so this test has its own
+-- database.
 --
 SELECT current_database() AS here \gset
 CREATE DATABASE regress_flake_layouts;
 \c regress_flake_layouts
 CREATE EXTENSION flake;
 
--- every kind: with and without slots, sequence and node, coarse ticks and fine
--- ones, fields in another order, parts of the node that are fixed
+-- with and without slots, sequence and node, coarse and fine ticks, another order
+-- of fields, fixed parts of the node
 CREATE TABLE kind (layout flake_layout PRIMARY KEY);
 INSERT INTO kind VALUES ('flake'), ('ordered'), ('classic'), ('js'), ('wide'), ('twitter'), ('mastodon'),
 	('time:48 node:8 tick=100us'),
@@ -38,7 +38,7 @@ GROUP BY m.layout ORDER BY m.layout;
 SELECT DISTINCT layout, field, value
 FROM made, LATERAL flake_fields(id, layout) WHERE field = 'shard' ORDER BY layout;
 
--- a parameter's layout is looked at in each call
+-- the layout is a parameter that changes
 PREPARE one(flake_layout) AS SELECT flake_next_id($1) < 9007199254740992 AS below_2_53;
 SET plan_cache_mode = force_generic_plan;
 EXECUTE one('js');
@@ -46,14 +46,13 @@ EXECUTE one('flake');
 EXECUTE one('js');
 DEALLOCATE one;
 
--- layouts of the same bits share their slots, whatever their parts are called:
--- their ids differ
+-- layouts that differ in names only share their slots, so their ids differ
 SELECT count(*), count(DISTINCT id) FROM
   (SELECT flake_next_id('time:41 node:8 slot:6 sequence:8') AS id FROM generate_series(1, 5000)
    UNION ALL SELECT flake_next_id('time:41 datacenter:4 server:4 slot:6 sequence:8') FROM generate_series(1, 5000)
    UNION ALL SELECT flake_next_id() FROM generate_series(1, 5000)) AS s;
 
--- so do a thousand tenants, who count as one layout
+-- so do those that differ in fixed values, and they count as one layout
 CREATE TABLE tenants (tenant integer, n serial, id bigint PRIMARY KEY);
 INSERT INTO tenants (tenant, id)
 SELECT tenant, flake_next_id(format('time:41 tenant:10=%s node:4 sequence:8', tenant)::flake_layout)
@@ -63,7 +62,7 @@ FROM (SELECT tenant, flake_fields(id, 'time:41 tenant:10 node:4 sequence:8') AS 
 WHERE (f).field = 'tenant';
 SELECT count(*) FROM flake.layouts WHERE layout::text LIKE '%tenant:10=%node:4%';
 
--- layouts that can't make ids
+-- layouts that cannot make ids
 \set VERBOSITY terse
 SELECT flake_next_id('time:30 node:23');
 SELECT flake_next_ids(1, 'time:40 slot:13');
@@ -79,7 +78,7 @@ SELECT flake_prefixed('x', layout => 'time:41 slot:4 node:4 sequence:8');
 SELECT flake_next_id('time:41 node:8 colour=red');
 SELECT flake_next_id('nobody');
 
--- its time has ended, or is to come
+-- its time has ended, or has not begun
 CREATE FUNCTION outcome(layout flake_layout) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	detail text;
@@ -91,7 +90,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SELECT outcome('time:28 worker:22 sequence:13 epoch=2016-05-20 tick=1s');
 SELECT outcome('time:41 node:8 epoch=9000-01-01T00:00:00Z tick=1ms');
--- the last tick is the end: no id beyond it, however it is come by
+-- no id is made after the last tick
 \set VERBOSITY terse
 \set SHOW_CONTEXT never
 DO $$
@@ -104,12 +103,12 @@ BEGIN
 		made := made || flake_next_id(ends);
 	END LOOP;
 EXCEPTION WHEN sequence_generator_limit_exceeded THEN
-	-- on a slow machine it has ended before the first
+	-- on a slow machine the time ends before the first id
 	ASSERT coalesce(made[cardinality(made)], 0) <= 7, 'an id beyond the end: ' || made::text;
 	RAISE INFO 'SQLSTATE %: %', SQLSTATE, SQLERRM;
 END $$;
 
--- at most 16 through one database, besides the built-in ones; those go on
+-- at most 16 besides the presets; those in use continue
 DO $$
 DECLARE
 	since bigint := date_part('epoch', clock_timestamp()) * 1000 - 1000;
@@ -122,7 +121,7 @@ EXCEPTION WHEN configuration_limit_exceeded THEN
 	RAISE INFO 'SQLSTATE %: %', SQLSTATE, SQLERRM;
 END $$;
 SELECT flake_next_id('discord') > 0 AS built_in, flake_next_id('time:48 node:8 tick=100us') > 0 AS in_use;
--- a table's default is not held up by them, a temporary table's is
+-- no limit for layouts in column defaults, except those of temporary tables
 CREATE TEMPORARY TABLE mine (id bigint DEFAULT flake_next_id('time:41 node:8 slot:1 sequence:4'));
 SELECT outcome('time:41 node:8 slot:1 sequence:4');
 CREATE TABLE ours (id bigint DEFAULT flake_next_id('time:41 node:8 slot:1 sequence:4'));

@@ -1,12 +1,14 @@
--- The type flake_layout: text and binary form, rules, presets, comparison, and
--- flake_layout_info.
+--
+-- Type flake_layout: text and binary form, rules, presets, comparison; and
+-- flake_layout_info().
+--
 CREATE EXTENSION flake;
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET intervalstyle = 'postgres';
 \pset null '(null)'
 
--- What a statement's error says; what is not said is not shown.
+-- The error of a statement, without empty parts.
 CREATE FUNCTION error_of(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	state text;
@@ -23,8 +25,8 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 
 --
--- Presets: output is the name, which reads back as the same layout.  What a name
--- means never changes: stored ids are read by it.
+-- Presets: output is the name.  The meaning of a name never changes, because
+-- stored ids are read by it.
 --
 CREATE TABLE preset (place int, name text, layout flake_layout);
 INSERT INTO preset
@@ -36,7 +38,7 @@ INSERT INTO preset
 SELECT name, (flake_layout_info(layout)).layout FROM preset ORDER BY place;
 SELECT bool_and(layout::text = name) AS prints_name
 FROM preset;
--- however it is written, and no two names mean the same
+-- the full form of a preset is output as its name; no two names mean the same
 SELECT bool_and(i.layout::flake_layout = p.layout AND i.layout::flake_layout::text = name) AS full_form_prints_name,
 	count(DISTINCT i.layout) = count(*) AS all_differ
 FROM preset AS p, flake_layout_info(p.layout) AS i;
@@ -48,7 +50,7 @@ SELECT text, text::flake_layout
 FROM unnest(ARRAY['time:41 server:8 slot:6 sequence:8', 'time:41 slot:6 node:8 sequence:8', 'flake epoch=2025-01-02', 'flake tick=2ms',
 	'time:40 node:8 slot:6 sequence:8', 'time:41 node:8=0 slot:6 sequence:8', 'time:40 node:8 slot:6 sequence:8 x:1']) AS text;
 
--- A preset's options can be replaced, its fields cannot.
+-- the options of a preset can be replaced, the fields cannot
 SELECT 'sonyflake2 tick=1ms'::flake_layout;
 SELECT 'twitter epoch=2020-01-01 tick=2ms'::flake_layout;
 SELECT error_of($$SELECT 'twitter node:3'::flake_layout$$);
@@ -60,7 +62,7 @@ SELECT error_of($$SELECT 'twitter flake'::flake_layout$$);
 SELECT 'time:41 node:8 slot:6 sequence:8'::flake_layout = 'flake' AS defaults;
 -- any white space separates
 SELECT E'\t time:41\n\nnode:8\r\fslot:6 \x0b sequence:8 '::flake_layout = 'flake' AS spaces;
--- the least, the most, and as many parts as there can be
+-- the fewest bits, the most bits, and the most parts
 SELECT 'time:1'::flake_layout;
 SELECT 'time:63'::flake_layout;
 SELECT 'time:1 slot:31 sequence:31'::flake_layout;
@@ -79,7 +81,7 @@ FROM unnest(ARRAY['time:40 shard:13=5 sequence:10', 'time:40 shard:13=0 sequence
 	'time:41 seed:5=31 pid:5 sequence:12', 'time:41 seed:5 pid:5=31 sequence:12', 'time:41 seed:5=1 pid:5=2 sequence:12',
 	'time:31 a:31=2147483647', 'time:20 a:1=1 slot:6 b:20 sequence:8 c:1=0']) AS text, flake_layout_info(text::flake_layout) AS i;
 SELECT 'time:40 shard:13=5'::flake_layout = 'time:40 shard:13=6' AS equal, 'time:40 shard:13=0'::flake_layout = 'time:40 shard:13' AS zero_is_free;
--- the longest text that there can be reads back
+-- the longest text
 SELECT length(text) AS length, text::flake_layout::text = text AS same
 FROM (SELECT 'time:1 slot:1 sequence:1' || string_agg(' ' || rpad('part_' || n || '_', 31, 'x') || ':1=1', '' ORDER BY n)
 	|| ' epoch=2025-01-01T00:00:00.000001Z tick=999us'
@@ -137,8 +139,8 @@ FROM unnest(ARRAY[
 ]) AS text;
 \a
 
--- The calendar is PostgreSQL's, there and back: the ends of every year and of
--- every February, and the 29th where there is one.
+-- Epochs are read and written as PostgreSQL does: the ends of every year and of
+-- every February.
 SELECT d, layout
 FROM (SELECT d, ('time:1 epoch=' || to_char(d, 'YYYY-MM-DD'))::flake_layout AS layout
 	FROM generate_series(1, 9999) AS y, LATERAL (VALUES (make_date(y, 1, 1)), (make_date(y, 2, 28)),
@@ -164,7 +166,7 @@ SELECT * FROM texts ORDER BY layout COLLATE "C";
 
 SELECT 'flake'::flake_layout = 'classic' AS equal, 'flake'::flake_layout <> 'classic' AS different,
 	'flake'::flake_layout = NULL AS unknown;
--- the names of a node's parts are part of a layout
+-- layouts that differ in names of parts are not equal
 SELECT 'time:41 a:8'::flake_layout = 'time:41 b:8' AS equal;
 
 INSERT INTO t SELECT layout FROM preset;
@@ -197,7 +199,7 @@ SELECT flake_layout_hash('flake') = flake_layout_hash('time:41 node:8 slot:6 seq
 	flake_layout_hash_extended('flake', 0) <> flake_layout_hash_extended('flake', 1) AS seeded,
 	flake_layout_hash_extended('flake', 0) & 4294967295 = flake_layout_hash('flake')::bigint & 4294967295 AS low_bits;
 
--- The order is that of the texts' bytes.
+-- ordered by the bytes of the text
 SELECT bool_and((a.layout < b.layout) = (a.layout::text < b.layout::text COLLATE "C")) AS less,
 	bool_and((a.layout <= b.layout) = (a.layout::text <= b.layout::text COLLATE "C")) AS less_or_equal,
 	bool_and((a.layout >= b.layout) = (a.layout::text >= b.layout::text COLLATE "C")) AS greater_or_equal,
@@ -244,7 +246,7 @@ SELECT count(*) AS both FROM copied JOIN preset USING (layout);
 :copy
 \set VERBOSITY default
 
--- Where PostgreSQL has soft errors (16), a wrong text is one.
+-- Invalid text is a soft error, where PostgreSQL has them (from 16 on).
 DO $$
 DECLARE
 	valid boolean = false;
@@ -256,7 +258,7 @@ BEGIN
 END $$;
 
 --
--- What a layout can do
+-- flake_layout_info
 --
 SELECT name, i.bits, i.nodes, i.slots, i.ids_per_tick, i.ids_per_second, i.tick, i.first_timestamp, i.last_timestamp, i.below_2_53, i.can_issue
 FROM preset AS p, flake_layout_info(p.layout) AS i
@@ -270,10 +272,10 @@ SELECT * FROM flake_layout_info('time:1 slot:31 sequence:31 tick=1us');
 SELECT * FROM flake_layout_info('time:53 tick=7s');
 SELECT * FROM flake_layout_info(NULL);
 \x off
--- the last timestamp is told as long as the type can hold it
+-- last_timestamp is NULL if it is out of range
 SELECT last_timestamp FROM flake_layout_info('time:63 tick=1us epoch=1970-01-01');
 SELECT last_timestamp FROM flake_layout_info('time:48 tick=32769us epoch=1970-01-01');
--- by what ids can be issued
+-- layouts that can issue ids
 SELECT text, (flake_layout_info(text::flake_layout)).can_issue
 FROM unnest(ARRAY['time:41 node:22', 'time:40 node:23', 'time:30 a:11 b:11', 'time:30 a:11 b:12', 'time:41 slot:12',
 	'time:41 slot:13', 'time:41 slot:3 sequence:3', 'time:41 sequence:3 slot:3', 'time:41 slot:3 node:3 sequence:3',

@@ -1,6 +1,6 @@
 --
--- Ids are made in the order in which the query asks for them, as nextval()'s
--- numbers are, also where the rest of the query runs in parallel workers.
+-- Ids are in the order of the rows, as with nextval(), also where parallel workers
+-- run the rest of the query.
 --
 CREATE EXTENSION flake;
 CREATE TABLE source AS
@@ -12,7 +12,7 @@ SET min_parallel_table_scan_size = 0;
 SET max_parallel_workers_per_gather = 4;
 SET parallel_leader_participation = off;
 
--- workers alone read and sort, the leader numbers
+-- only workers scan and sort
 CREATE FUNCTION is_parallel(query text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
@@ -29,7 +29,7 @@ SELECT n, flake_next_id() AS a, flake_next_id('ordered') AS b, flake_prefixed('X
 FROM source ORDER BY n;
 SELECT is_parallel('SELECT * FROM numbered');
 
--- how many rows have a lower id than the row before
+-- the number of rows with a lower id than the row before
 CREATE FUNCTION out_of_order(relation regclass, OUT rows bigint, OUT a bigint, OUT b bigint, OUT c bigint)
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -56,7 +56,7 @@ SELECT * FROM out_of_order('defaults');
 UPDATE defaults SET a = 0, b = 0, c = '' WHERE n = 2;
 SELECT * FROM out_of_order('defaults');
 
--- what reads ids runs in the workers
+-- functions that read ids run in workers
 SELECT is_parallel('SELECT count(*) FROM made WHERE flake_node_id(a) = 1');
 SELECT count(*), count(*) FILTER (WHERE flake_unformat(c, 'X_') > a) AS later
 FROM made WHERE flake_timestamp(b, 'ordered') > '2025-01-01';

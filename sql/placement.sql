@@ -1,13 +1,13 @@
 --
--- Where the extension's objects are: functions and types in pg_catalog, what is
--- kept in the schema flake, and nothing in public.
+-- Schemas: the type and the functions for users are in pg_catalog, the rest in
+-- schema flake, nothing in public.
 --
 SELECT current_database() AS here \gset
 CREATE DATABASE regress_flake_placement;
 \c regress_flake_placement
 
--- no other schema will do, and one called flake is somebody else's (PostgreSQL 18
--- says where in the script)
+-- another schema, or an existing schema flake, is refused (from 18 on, PostgreSQL
+-- shows the line of the script)
 CREATE EXTENSION flake SCHEMA public;
 CREATE SCHEMA flake;
 \set SHOW_CONTEXT never
@@ -30,7 +30,7 @@ GROUP BY n.nspname ORDER BY n.nspname;
 SELECT c.relname, c.relkind FROM pg_class AS c WHERE c.relnamespace = 'flake'::regnamespace ORDER BY c.relname;
 ALTER EXTENSION flake SET SCHEMA public;
 
--- a name in a schema that comes first does not shadow a call
+-- a function in another schema does not shadow one of flake
 CREATE SCHEMA mine;
 CREATE FUNCTION mine.flake_next_id() RETURNS bigint RETURN -1;
 CREATE FUNCTION mine.flake_next_id(text) RETURNS bigint RETURN -2;
@@ -38,18 +38,18 @@ SET search_path = mine, public;
 SELECT flake_next_id() > 0 AS ours, flake_next_id('ordered'::flake_layout) > 0 AS ours_too;
 CREATE TABLE public.orders (id bigint PRIMARY KEY DEFAULT flake_next_id(), other bigint DEFAULT flake_next_id('ordered'::flake_layout));
 INSERT INTO orders DEFAULT VALUES RETURNING id > 0 AS ours, other > 0 AS ours_too;
--- unless pg_catalog is put behind it by name
+-- unless search_path names that schema before pg_catalog
 SET search_path = mine, pg_catalog;
 SELECT flake_next_id() AS theirs;
 SELECT pg_catalog.flake_next_id() > 0 AS ours;
--- found and printed as it was written, whatever the path
+-- found under any search_path, and printed without a schema
 SET search_path = '';
 SELECT flake_next_id() > 0 AS found;
 SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'public.orders'::regclass ORDER BY adnum;
 RESET search_path;
 DROP SCHEMA mine CASCADE;
 
--- what is made in public goes with it, the extension and its mark stay
+-- DROP SCHEMA public drops neither the extension nor its mark
 SELECT max(id) AS last FROM orders \gset
 SELECT last_value AS mark FROM flake.mark \gset
 DROP SCHEMA public CASCADE;
@@ -58,7 +58,7 @@ SELECT last_value >= :mark AS kept FROM flake.mark;
 SELECT flake_next_id() > :last AS goes_on;
 CREATE SCHEMA public;
 
--- dropped, while something needs it and then not, and made again
+-- dropped, which a dependent table prevents, and created again
 CREATE TABLE orders (id bigint PRIMARY KEY DEFAULT flake_next_id());
 INSERT INTO orders DEFAULT VALUES;
 DROP EXTENSION flake;
@@ -69,7 +69,7 @@ SELECT count(*) FROM pg_namespace WHERE nspname = 'flake';
 SELECT count(*) FROM pg_proc WHERE proname LIKE 'flake%';
 CREATE EXTENSION flake;
 SELECT bool_and(flake_next_id() > id) AS later FROM orders;
--- rolled back, and twice in a transaction
+-- in a transaction: rolled back, and twice
 BEGIN;
 DROP EXTENSION flake CASCADE;
 CREATE EXTENSION flake;

@@ -1,11 +1,13 @@
--- Random layouts: their text and back, ids packed and unpacked, what the lowest and
--- the highest ids of a time bracket, and the neighbours beyond both ends.
+--
+-- Random layouts: input and output, the parts of ids, the bounds of a time, and
+-- values just out of range.
+--
 CREATE EXTENSION flake;
 SET timezone = 'UTC';
--- Thousands of small statements: not one worker for each, where these are forced.
+-- Thousands of small statements, which need no worker each.
 SET max_parallel_workers_per_gather = 0;
 
--- The seed; another one must give the same output.
+-- Any other seed must give the same output.
 SELECT setseed(0.20250101);
 
 CREATE FUNCTION random_int(low bigint, high bigint) RETURNS bigint LANGUAGE sql AS $$
@@ -55,7 +57,7 @@ BEGIN
 	RETURN result;
 END $$;
 
--- The SQLSTATE that a statement ends with
+-- The SQLSTATE of a statement
 CREATE FUNCTION sqlstate_of(command text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE command;
@@ -69,14 +71,14 @@ CREATE TABLE t AS
 	FROM (SELECT n, random_layout() AS text FROM generate_series(1, 3000) AS n OFFSET 0) AS r;
 SELECT count(*) FROM t;
 
--- Text out and in again is the same, and stays it.
+-- Output can be read, and gives the same layout.
 SELECT text, layout FROM t
 WHERE layout::text::flake_layout <> layout OR layout::text::flake_layout::text <> layout::text;
--- Exact, which an interval's product is not when it is large
+-- Exact, unlike the product of a large interval
 CREATE FUNCTION from_ms(unix_ms bigint) RETURNS timestamptz LANGUAGE sql AS $$
 	SELECT to_timestamp(0) + unix_ms / 86400000 * interval '1 day' + unix_ms % 86400000 * interval '1 ms'
 $$;
--- The epoch and the tick are what was asked for.
+-- The epoch and the tick are as specified.
 SELECT text, i.layout FROM t, flake_layout_info(t.layout) AS i
 WHERE i.first_timestamp <> coalesce(
 		from_ms(substring(text FROM 'epoch=(-?\d+)(?: |$)')::bigint),
@@ -88,7 +90,7 @@ CREATE TABLE id AS
 	SELECT t.*, i.highest, v.id
 	FROM t, LATERAL (SELECT ((2::numeric ^ (flake_layout_info(layout)).bits) - 1)::bigint AS highest) AS i,
 		LATERAL (VALUES (0), (highest), (random_int(0, 2147483647) * 4294967296 + random_int(0, 4294967295) & highest)) AS v (id);
--- Those whose time the type can't hold are errors of their own.
+-- A time that timestamptz cannot hold is an error of its own.
 ALTER TABLE id ADD valid boolean;
 UPDATE id SET valid = outcome = '00000' FROM (SELECT ctid AS place, sqlstate_of(format('SELECT flake_parse(%s, %L)', id, layout)) AS outcome FROM id) AS o
 	WHERE id.ctid = place AND outcome IN ('00000', '22008');
@@ -99,7 +101,7 @@ SELECT bool_and(valid = ((extract(epoch FROM (flake_layout_info(layout)).first_t
 	< extract(epoch FROM '294276-12-31 23:59:59.999999+00'::timestamptz) * 1000000 + 1)) AS as_reckoned
 FROM id;
 
--- Taken apart and put together; all parts inside their fields; functions agree
+-- The parts are in range, give the same id, and agree with other functions.
 CREATE FUNCTION from_fields(id bigint, layout flake_layout) RETURNS bigint LANGUAGE sql AS $$
 	SELECT sum(value << shift)::bigint
 	FROM (SELECT value, coalesce(sum(bits) OVER (ORDER BY place DESC

@@ -1,11 +1,13 @@
--- Ids taken apart: by many layouts, at both ends of every range, in indexes,
--- generated columns, checks and partitions.
+--
+-- flake_parse() and others: many layouts, both ends of every range, indexes,
+-- generated columns, check constraints and partitions.
+--
 CREATE EXTENSION flake;
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 \pset null '(null)'
 
--- What a statement's error says; what is not said is not shown.
+-- The error of a statement, without empty parts.
 CREATE FUNCTION error_of(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	state text;
@@ -21,14 +23,14 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN concat_ws(E'\n', state || ': ' || message, nullif(detail, ''), nullif(hint, ''));
 END $$;
 
--- The functions' promises
+-- volatility, strictness, parallel safety and defaults
 SELECT oid::regprocedure, provolatile, proisstrict, proparallel, pg_get_function_arguments(oid)
 FROM pg_proc
 WHERE proname IN ('flake_parse', 'flake_timestamp', 'flake_unix_ms', 'flake_node_id', 'flake_fields')
 ORDER BY proname;
 
 --
--- One id by many layouts.  An untyped literal is the layout.
+-- One id in many layouts; a literal needs no cast to flake_layout
 --
 SELECT * FROM flake_parse(541165879296, 'classic');
 SELECT * FROM flake_parse(541165879296);
@@ -40,19 +42,19 @@ SELECT flake_timestamp(1234567890123456789, 'twitter'), flake_unix_ms(1234567890
 SELECT * FROM flake_fields(1234567890123456789, 'twitter');
 SELECT * FROM flake_fields(1234567890123456789);
 SELECT * FROM flake_fields(5, 'time:3');
--- a node's parts need not be side by side
+-- parts of the node that are not adjacent
 SELECT flake_node_id(b'10101110'::bigint, 'time:2 rack:2 sequence:1 slot:1 host:2'),
 	flake_fields(b'10101110'::bigint, 'time:2 rack:2 sequence:1 slot:1 host:2');
--- what a layout does not have is 0
+-- 0 for fields that the layout does not have
 SELECT (flake_parse(5, 'mastodon')).node_id, (flake_parse(5, 'twitter')).slot, (flake_parse(5, 'cockroachdb')).sequence;
--- without a layout it is 'flake'
+-- the default layout is 'flake'
 SELECT flake_parse(id) = flake_parse(id, 'flake') AS parse, flake_timestamp(id) = flake_timestamp(id, 'flake') AS timestamp,
 	flake_unix_ms(id) = flake_unix_ms(id, 'flake') AS unix_ms, flake_node_id(id) = flake_node_id(id, 'flake') AS node_id,
 	flake_min_id(at) = flake_min_id(at, 'flake') AS min_id, flake_max_id(at) = flake_max_id(at, 'flake') AS max_id,
 	flake_id_at(at, 9, 7) = flake_id_at(at, 9, 7, 'flake') AS id_at
 FROM (VALUES (1234567890123456789, '2031-05-05'::timestamptz)) AS v (id, at);
 
--- A fixed part is read as it is in the id, whatever value the layout says.
+-- a fixed part is read from the id, not from the layout
 SELECT l, flake_node_id((5 << 10) + 3, l), flake_fields((5 << 10) + 3, l)
 FROM unnest(ARRAY['time:40 shard:13=5 sequence:10', 'time:40 shard:13=6 sequence:10', 'time:40 shard:13 sequence:10']::flake_layout[]) AS l;
 SELECT flake_node_id((3 << 17) + (9 << 12), 'time:41 seed:5=31 pid:5 sequence:12') AS parts_together;
@@ -62,12 +64,12 @@ SELECT flake_parse(NULL), flake_parse(5, NULL), flake_timestamp(NULL), flake_tim
 	flake_unix_ms(NULL, 'js'), flake_node_id(NULL, 'js');
 SELECT * FROM flake_fields(NULL, 'js');
 
--- the layout may change from row to row, and come back
+-- the layout can change from row to row
 SELECT string_agg((flake_parse(1023, l::flake_layout)).sequence::text, ' ' ORDER BY n) AS sequences
 FROM unnest(ARRAY['flake', 'classic', 'flake', 'time:41 sequence:8', 'time:41 node:3 sequence:8', 'twitter', 'flake'])
 	WITH ORDINALITY AS t (l, n);
 
--- beside columns of a table, in a view: no name comes twice
+-- with the columns of a table in a view: no name occurs twice
 CREATE TABLE orders (id bigint PRIMARY KEY, total numeric);
 CREATE VIEW order_parts AS SELECT o.*, p.* FROM orders AS o, flake_parse(o.id) AS p;
 INSERT INTO orders VALUES (541165879296, 12.50);
@@ -101,8 +103,8 @@ SELECT flake_timestamp(0, 'time:41 epoch=0001-01-01'), flake_unix_ms(0, 'time:41
 	flake_unix_ms(1, 'time:41 epoch=1999-12-31T23:59:59.999999Z tick=1us');
 
 --
--- Where timestamptz ends: its last microsecond is a time, the next is an
--- error in every function, the unix time included.
+-- The end of timestamptz: its last microsecond is valid, the next one is an error
+-- in every function.
 --
 SELECT flake_min_id('294276-12-31 23:59:59.999999', 'time:63 tick=1us') AS last_us \gset
 SELECT * FROM flake_parse(:last_us, 'time:63 tick=1us');
@@ -119,7 +121,7 @@ FROM (VALUES (:last_day + 2, 'time:62 sequence:1 tick=86400s epoch=0001-01-01'),
 \a
 
 --
--- Where immutable functions are needed
+-- Uses that require immutable functions
 --
 CREATE TABLE event (
 	id bigint PRIMARY KEY CHECK (flake_timestamp(id) < '2027-01-01 00:00+00'),
@@ -130,7 +132,7 @@ CREATE INDEX event_day ON event ((flake_unix_ms(id) / 86400000));
 INSERT INTO event SELECT flake_id_at('2026-10-30 00:00+00'::timestamptz + n * interval '1 hour', 0, n % 3) FROM generate_series(0, 72) AS n;
 ANALYZE event;
 SELECT min(created_at), max(created_at), min(node), max(node) FROM event;
--- a layout prints as its name
+-- a layout is printed as its name
 SELECT attname, pg_get_expr(adbin, adrelid)
 FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
 WHERE adrelid = 'event'::regclass ORDER BY attnum;
@@ -144,7 +146,7 @@ EXPLAIN (COSTS OFF) SELECT count(*) FROM event WHERE flake_unix_ms(id) / 8640000
 SELECT count(*) FROM event WHERE flake_unix_ms(id) / 86400000 = 20757;
 RESET enable_seqscan;
 RESET enable_bitmapscan;
--- partitions by what is in an id
+-- partitions by a part of the id
 CREATE TABLE by_node (id bigint) PARTITION BY LIST (flake_node_id(id));
 CREATE TABLE by_node_1 PARTITION OF by_node FOR VALUES IN (1);
 CREATE TABLE by_node_others PARTITION OF by_node DEFAULT;

@@ -1,7 +1,9 @@
--- Ids in texts with a prefix, and shards.
+--
+-- flake_format(), flake_unformat(), flake_shard().
+--
 CREATE EXTENSION flake;
 
--- What a statement's error says; what is not said is not shown.
+-- The error of a statement, without empty parts.
 CREATE FUNCTION error_of(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	state text;
@@ -28,7 +30,7 @@ SELECT pos, flake_format(12345, '-', pos) FROM generate_series(0, 5) AS pos;
 SELECT encoding, flake_format(1234567890123456789, 'TX-', 3, encoding)
 FROM unnest(ARRAY['digits', 'decimal', 'hex', 'base32', 'base58', 'base62']) AS encoding;
 SELECT flake_format(id => 7, prefix => 'x', encoding => 'decimal') AS named;
--- positions are those of the id's characters, whatever the prefix has
+-- positions count characters of the id, not of the prefix
 SELECT flake_format(12345, 'Ж€', 2), flake_format(12345, '日本', 5), flake_format(12345, '', 3), flake_format(0, 'é', 1);
 SELECT flake_format(5, NULL), flake_format(NULL, 'a'), flake_format(5, 'a', NULL), flake_format(5, 'a', 0, NULL);
 
@@ -39,7 +41,7 @@ SELECT flake_unformat('ORD_1730', 'ORD_');
 SELECT flake_timestamp(flake_unformat('ORD_541165879296', 'ORD_'), 'flake') AT TIME ZONE 'UTC';
 SELECT flake_unformat('12Ж€345', 'Ж€', 2), flake_unformat('123', '', 1), flake_unformat('0é', 'é', 1);
 SELECT flake_unformat('1', NULL), flake_unformat(NULL, 'a'), flake_unformat('1', 'a', NULL), flake_unformat('1', 'a', 0, NULL);
--- back again, with prefixes that look like ids, at every position
+-- read back, with prefixes that look like ids, at every position
 SELECT count(*), bool_and(flake_unformat(flake_format(id, prefix, pos, encoding), prefix, pos, encoding) = id) AS back_again
 FROM unnest(ARRAY[0, 7, 10, 1000000007, 1730678523123456789, 9223372036854775807]) AS id,
 	unnest(ARRAY['', '0', '1', '00', 'ORD_', '日本', '9223372036854775807', ' ', '''', '\', '%s']) AS prefix,
@@ -65,7 +67,7 @@ FROM (VALUES ('', '', 0, 'digits'), ('ORD_', 'ORD_', 0, 'digits'), ('INV_5', 'OR
 \a
 
 --
--- flake_shard: a formula for good, an even spread also where the low bits are 0
+-- flake_shard: the formula never changes; an even spread, also if low bits are 0
 --
 SELECT id, flake_shard(id, 16) FROM unnest(ARRAY[0, 1, 4194304, 1730678523123456789, 9223372036854775807, -1, -9223372036854775808]) AS id;
 SELECT bool_and(flake_shard(id, shards) = (CASE WHEN h < 0 THEN h + 18446744073709551616 ELSE h END) % shards) AS formula

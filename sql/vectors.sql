@@ -1,5 +1,7 @@
--- Ids made by other software, read as that software reads them and put together
--- again; see test/vectors/README.md for the files and where they come from.
+--
+-- Ids made by other software: flake reads them as that software does, and makes
+-- the same ids from their parts.  test/vectors/README.md describes the files.
+--
 CREATE EXTENSION flake;
 SET timezone = 'UTC';
 
@@ -16,7 +18,7 @@ CREATE TABLE layout_row (layout text, epoch_unix_ms bigint, tick_us bigint, fiel
 CREATE TABLE vector_row (layout text, params text, id numeric, unix_ms bigint, node_id int, sequence int, extra text, source text);
 CREATE TABLE prefixed_row (prefix text, pos int, id bigint, expected text);
 
--- \copy takes no variables, but a variable can be the whole command
+-- \copy expands no variables, but a variable can be the whole command
 \getenv srcdir PG_ABS_SRCDIR
 \set copy '\\copy layout_row FROM ''' :srcdir '/test/vectors/layouts.csv'' (FORMAT csv, HEADER)'
 :copy
@@ -28,9 +30,8 @@ SELECT (SELECT count(*) FROM layout_row) AS layouts, (SELECT count(*) FROM vecto
 	(SELECT count(*) FROM prefixed_row) AS prefixed;
 
 --
--- The layouts.  What a row's params do not say is the layout's; the time has the
--- bits that the other fields leave of 63, which is one less where it uses the sign
--- bit.
+-- The layouts.  Params of a row override them.  The time has the bits that the
+-- other fields leave of 63, one less where it uses the sign bit.
 --
 CREATE FUNCTION param(params text, name text) RETURNS bigint LANGUAGE sql AS $$
 	SELECT substring(params FROM '(?:^|;)' || name || '=(-?[0-9]+)')::bigint
@@ -45,7 +46,7 @@ CREATE FUNCTION layout_text(l layout_row, params text) RETURNS text LANGUAGE sql
 	WHERE name <> 'time' AND bits > 0
 $$;
 
--- the presets are these layouts, under these names
+-- the presets are these layouts
 SELECT l.layout, layout_text(l, NULL)::flake_layout AS preset, layout_text(l, NULL)::flake_layout::text = l.layout AS same,
 	split_part(split_part(fields, '|', 1), ':', 2)::int - substring(i.layout FROM 'time:([0-9]+)')::int AS bits_less,
 	sign_bit
@@ -53,7 +54,7 @@ FROM layout_row AS l, flake_layout_info(layout_text(l, NULL)::flake_layout) AS i
 ORDER BY l.layout COLLATE "C";
 
 --
--- The ids.  "inside" are those that are positive bigints.
+-- The ids; "inside" if they are positive bigints
 --
 CREATE TABLE vector AS
 	SELECT row_number() OVER () AS n, v.layout AS software, v.params, layout_text(l, v.params)::flake_layout AS layout,
@@ -64,12 +65,12 @@ CREATE TABLE vector AS
 SELECT software, count(*), count(DISTINCT layout) AS layouts, count(*) FILTER (WHERE NOT inside) AS outside
 FROM vector GROUP BY software ORDER BY software COLLATE "C";
 
--- Read as their own software reads them: these are the rows that are not.
+-- rows that flake reads differently
 SELECT v.*, p.*
 FROM vector AS v, flake_parse(v.id, v.layout) AS p
 WHERE inside AND (p.unix_ms, p.node_id, p.sequence) IS DISTINCT FROM
 	(v.unix_ms, coalesce(v.node_id, 0), coalesce(v.sequence, 0));
--- ticks and microseconds, where they are told
+-- also ticks and microseconds, where the file has them
 SELECT count(*) FILTER (WHERE extra LIKE '%ticks=%') AS with_ticks, count(*) FILTER (WHERE extra LIKE '%unix_us=%') AS with_us,
 	bool_and(tick = param(extra, 'ticks')) AS ticks,
 	bool_and(extract(epoch FROM created_at) * 1000000 = param(extra, 'unix_us')) FILTER (WHERE extra NOT LIKE '%true_unix_us=%') AS us
@@ -85,8 +86,7 @@ SELECT count(*), bool_and(flake_encode(id, 'base32') = substring(extra FROM 'tex
 	AND flake_decode(substring(extra FROM 'text=(\w+)'), 'base32') = id) AS same
 FROM vector WHERE inside AND extra LIKE '%text=%';
 
--- Put together again from the time and the other fields, and from all fields:
--- these are the rows that differ.
+-- rows where the parts give another id
 CREATE FUNCTION from_fields(id bigint, layout flake_layout, but text) RETURNS bigint LANGUAGE sql AS $$
 	SELECT coalesce(sum(value << shift), 0)::bigint
 	FROM (SELECT field, value, coalesce(sum(bits) OVER (ORDER BY place DESC
@@ -98,11 +98,11 @@ SELECT * FROM vector
 WHERE inside AND (from_fields(id, layout, '') <> id
 	OR flake_min_id(flake_timestamp(id, layout), layout) + from_fields(id, layout, 'time') <> id
 	OR id NOT BETWEEN flake_min_id(flake_timestamp(id, layout), layout) AND flake_max_id(flake_timestamp(id, layout), layout));
--- Exact, which an interval's product is not when it is large
+-- Exact, unlike the product of a large interval
 CREATE FUNCTION from_ms(unix_ms bigint) RETURNS timestamptz LANGUAGE sql AS $$
 	SELECT to_timestamp(0) + unix_ms / 86400000 * interval '1 day' + unix_ms % 86400000 * interval '1 ms'
 $$;
--- and from what the other software says alone, where no node is split
+-- also from the parts in the file alone, where no node is split
 SELECT count(*), bool_and(id = flake_min_id(from_ms(unix_ms), layout)
 	+ (coalesce(node_id, 0)::bigint << node_shift) + (coalesce(sequence, 0)::bigint << sequence_shift)) AS same
 FROM vector, LATERAL (SELECT
@@ -112,12 +112,12 @@ FROM vector, LATERAL (SELECT
 	FROM flake_layout_info(vector.layout) AS i) AS s
 WHERE inside AND whole_ms;
 
--- Ids with the sign bit, in time or before the epoch, are out of range.
+-- ids with the sign bit are out of range
 SELECT software, outcome(format('SELECT flake_parse(%s, %L)', id, layout)) AS outcome, count(*)
 FROM vector WHERE NOT inside GROUP BY software, outcome ORDER BY software COLLATE "C", outcome;
 
 --
--- Texts with a prefix: timeshard's, and its errors
+-- Text with a prefix, as timeshard makes it, and its errors
 --
 SELECT * FROM prefixed_row
 WHERE expected NOT LIKE 'ValueError%' AND flake_format(id, prefix, coalesce(pos, 0)) <> expected;
