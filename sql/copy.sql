@@ -50,7 +50,7 @@ SELECT a IS NULL AS none FROM forms;
 DROP TABLE forms;
 
 -- a function that uses its argument twice gets one id
-CREATE FUNCTION with_check(bigint) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT $1 || '-' || $1 % 97 $$;
+CREATE FUNCTION with_check(bigint) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT $1::text || '-' || ($1 % 97)::text $$;
 CREATE TABLE checked (code text DEFAULT with_check(flake_next_id()), n integer);
 COPY checked (n) FROM PROGRAM 'printf "1\n2\n3\n4\n5\n"';
 -- also where the cost of an operator is zero or infinite

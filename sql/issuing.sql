@@ -57,6 +57,27 @@ SELECT count(*) FROM flake_next_ids(1, NULL);
 SELECT count(*) AS rows, bool_and(flake_timestamp(id) > before - interval '2 ms') AS not_stale
 FROM (SELECT clock_timestamp() AS before, flake_next_ids(5) AS id, pg_sleep(0.01)) AS s;
 
+-- so has each other id: what is left of a range is of an older tick
+DO $$
+DECLARE
+	call text;
+	before timestamptz;
+	id bigint;
+BEGIN
+	FOREACH call IN ARRAY ARRAY['flake_next_id()', '(flake_reserve(2)).first_id', 'flake_unformat(flake_prefixed(''''), '''')', 'flake_next_ids(1)'] LOOP
+		FOR i IN 1 .. 10 LOOP
+			PERFORM flake_next_id() FROM generate_series(1, 100);
+			PERFORM pg_sleep(0.005);
+			before := clock_timestamp();
+			EXECUTE 'SELECT ' || call INTO id;
+			ASSERT flake_timestamp(id) > before - interval '2 ms', call;
+		END LOOP;
+	END LOOP;
+END $$;
+-- what a call keeps outlives a row, whatever else the row needs memory for
+SELECT count(DISTINCT id) AS ids, count(filler) AS fillers
+FROM (SELECT repeat(to_char(clock_timestamp(), 'US'), 200) AS filler, flake_next_ids(5) AS id) AS s;
+
 -- ids of two calls, and of single calls between them, are in order
 SELECT count(*) AS out_of_order
 FROM (SELECT a < b AND b < c AS right
@@ -89,6 +110,7 @@ END $$;
 SELECT estimate('SELECT flake_next_ids(50000)') AS in_the_list,
        estimate('SELECT * FROM flake_next_ids(12345, ''ordered'')') AS in_from,
        estimate('SELECT * FROM flake_next_ids(5 * 5)') AS computed,
+       estimate('SELECT * FROM flake_next_ids(extract(epoch FROM now() - now())::bigint + 9)') AS when_planned,
        estimate('SELECT * FROM flake_next_ids((SELECT 7))') AS not_known,
        estimate('SELECT * FROM flake_next_ids(0)') AS none,
        estimate('SELECT * FROM flake_next_ids(-1)') AS wrong;
@@ -151,6 +173,7 @@ END $$;
 SELECT flake_prefixed('x', 0, 'digits', 'time:41 node:8 tick=100ms') IS NOT NULL AS made;
 SELECT ids_taken AS before FROM flake.layouts WHERE layout = 'time:41 node:8 tick=100ms' \gset
 SELECT flake_prefixed('x', 20, 'digits', 'time:41 node:8 tick=100ms');
+SELECT flake_prefixed('x', -1, 'digits', 'time:41 node:8 tick=100ms');
 SELECT ids_taken - :before AS used_up FROM flake.layouts WHERE layout = 'time:41 node:8 tick=100ms';
 
 -- in a read-only transaction, and after a subtransaction is rolled back

@@ -68,6 +68,10 @@ SELECT * FROM flake_fields(NULL, 'js');
 SELECT string_agg((flake_parse(1023, l::flake_layout)).sequence::text, ' ' ORDER BY n) AS sequences
 FROM unnest(ARRAY['flake', 'classic', 'flake', 'time:41 sequence:8', 'time:41 node:3 sequence:8', 'twitter', 'flake'])
 	WITH ORDINALITY AS t (l, n);
+-- what a call keeps outlives a row, whatever else the row needs memory for
+SELECT string_agg((parse).sequence::text, ' ' ORDER BY n) AS sequences, sum(length(filler)) AS filler
+FROM (SELECT n, repeat('x', n * 1000) AS filler, flake_parse(4096 + n, CASE WHEN n % 5 = 0 THEN 'ordered' ELSE 'classic' END::flake_layout) AS parse
+	FROM generate_series(1, 12) AS n OFFSET 0) AS s;
 
 -- with the columns of a table in a view: no name occurs twice
 CREATE TABLE orders (id bigint PRIMARY KEY, total numeric);
