@@ -35,7 +35,9 @@ SELECT severity, regexp_replace(regexp_replace(what, 'node id [0-9]+', 'node id 
        why LIKE '%.' AS why, what_to_do <> '' AS what_to_do
 FROM flake_check() WHERE what !~ '^the clock'
 ORDER BY what COLLATE "C";
+CREATE TABLE layouts (a bigint DEFAULT flake_next_id('wide'), b bigint DEFAULT flake_next_id('js'));
 SELECT * FROM findings;
+DROP TABLE layouts;
 CREATE OR REPLACE VIEW findings AS
 SELECT severity, regexp_replace(regexp_replace(what, 'node id [0-9]+', 'node id N'), '[0-9.]+ seconds', 'N seconds') AS what,
        why LIKE '%.' AS why, what_to_do <> '' AS what_to_do
@@ -88,6 +90,36 @@ CREATE TABLE range_default PARTITION OF ranges DEFAULT;
 SELECT * FROM findings;
 DROP TABLE ranges;
 
+-- a partition that begins tomorrow, one that ends before all ids, and one that ends
+-- with this very tick
+CREATE TABLE ranges (id bigint DEFAULT flake_next_id('wide')) PARTITION BY RANGE (id);
+CREATE TABLE range_1 PARTITION OF ranges FOR VALUES FROM (flake_min_id(now() + interval '1 day', 'wide')) TO (MAXVALUE);
+SELECT what FROM findings;
+DROP TABLE range_1;
+CREATE TABLE range_1 PARTITION OF ranges FOR VALUES FROM (-7) TO (-5);
+SELECT what FROM findings;
+BEGIN;
+CREATE TABLE range_2 PARTITION OF ranges FOR VALUES FROM (-5) TO (flake_min_id(now(), 'wide'));
+SELECT what FROM findings;
+ROLLBACK;
+-- more than three days ahead is enough, and the day is that of UTC in every session
+CREATE TABLE range_2 PARTITION OF ranges FOR VALUES FROM (-5) TO (flake_min_id(now() + interval '73 hours', 'wide'));
+SELECT what FROM findings;
+DROP TABLE range_2;
+CREATE TABLE range_2 PARTITION OF ranges FOR VALUES FROM (-5) TO (flake_min_id(now() + interval '47 hours', 'wide'));
+SET timezone = 'Etc/GMT+12';
+SELECT what AS west FROM findings \gset
+SET timezone = 'Etc/GMT-12';
+SELECT what = :'west' AS same_day FROM findings;
+RESET timezone;
+DROP TABLE ranges;
+-- lists and keys of two columns are not looked at
+CREATE TABLE listed (id bigint DEFAULT flake_next_id('wide')) PARTITION BY LIST (id);
+CREATE TABLE two (id bigint DEFAULT flake_next_id('wide'), n integer) PARTITION BY RANGE (id, n);
+CREATE TABLE second (n bigint, id bigint DEFAULT flake_next_id('wide')) PARTITION BY RANGE (n);
+SELECT what FROM findings;
+DROP TABLE listed, two, second;
+
 -- stored values above new ids, from the statistics
 CREATE TABLE future (id bigint DEFAULT flake_next_id('classic'), t text DEFAULT flake_prefixed('x'));
 INSERT INTO future SELECT flake_next_id('classic') FROM generate_series(1, 100);
@@ -96,6 +128,11 @@ SELECT * FROM findings;
 INSERT INTO future VALUES (flake_min_id('2050-01-01+00', 'classic'));
 ANALYZE future;
 SELECT * FROM findings;
+DROP TABLE future;
+CREATE TABLE future (id bigint DEFAULT flake_next_id('js'));
+INSERT INTO future SELECT flake_min_id('2050-01-01+00', 'js') + n FROM generate_series(1, 100) AS n;
+ANALYZE future;
+SELECT count(*) FROM findings;
 DROP TABLE future;
 
 -- different layouts in a partition and its parent, or in two partitions, at any
@@ -120,6 +157,11 @@ DROP TABLE parts;
 CREATE TABLE ends (a bigint DEFAULT flake_next_id('time:28 worker:22 sequence:13 epoch=2016-05-20 tick=1s'),
                    b bigint DEFAULT flake_next_id('time:33 node:8 slot:1 sequence:8 tick=100ms epoch=2005-01-01'));
 SELECT * FROM findings;
+SET timezone = 'Etc/GMT+12';
+SELECT string_agg(what, ';') AS west FROM findings \gset
+SET timezone = 'Etc/GMT-12';
+SELECT string_agg(what, ';') = :'west' AS same_day FROM findings;
+RESET timezone;
 DROP TABLE ends;
 
 -- a mark that is not durable: no ids are made
@@ -147,11 +189,21 @@ SELECT * FROM findings;
 SELECT next_tick();
 SELECT * FROM findings;
 SELECT last_value > 1 AS repaired FROM flake.mark;
+-- also by a millisecond
+SELECT setval('flake.mark', (extract(epoch FROM mark) * 1000000000)::bigint - 1000000) > 0 AS set FROM flake.mark_state();
+SELECT * FROM findings;
+SELECT next_tick();
+SELECT * FROM findings;
 
 -- a mark that was set too far ahead: no ids until it is set back
 SELECT last_value AS mark FROM flake.mark \gset
 SELECT setval('flake.mark', 9223372036854775807) > 0 AS set;
 SELECT * FROM findings;
+-- a lead that would do is told if there can be such a setting
+SELECT setval('flake.mark', :mark + 2140000000000000) > 0 AS set;
+SELECT what_to_do ~ 'or raise flake.max_clock_lead to 21\d{5} s\.$' AS with_lead FROM flake_check() WHERE what LIKE 'the durable mark is %';
+SELECT setval('flake.mark', :mark + 2150000000000000) > 0 AS set;
+SELECT what_to_do LIKE '%max_clock_lead%' AS with_lead FROM flake_check() WHERE what LIKE 'the durable mark is %';
 SELECT setval('flake.mark', :mark + 3600000000000) > 0 AS set;
 SELECT * FROM findings;
 SELECT setval('flake.mark', :mark) > 0 AS set;
