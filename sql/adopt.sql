@@ -112,6 +112,27 @@ SELECT restored();
 INSERT INTO at_end VALUES (DEFAULT) RETURNING id;
 INSERT INTO past_end VALUES (DEFAULT) RETURNING id;
 
+-- one that has come further than ids of the layout's first day, and a layout that
+-- begins today: its ids still do not count
+CREATE TABLE large (id bigint GENERATED ALWAYS AS IDENTITY (START WITH 1000000000000000));
+CREATE TABLE today (id bigint GENERATED ALWAYS AS IDENTITY);
+INSERT INTO large VALUES (DEFAULT), (DEFAULT);
+INSERT INTO today VALUES (DEFAULT), (DEFAULT);
+TRUNCATE steps;
+INSERT INTO steps SELECT * FROM flake_adopt('large', 'id') WITH ORDINALITY;
+INSERT INTO steps SELECT s.* FROM (SELECT format('time:41 node:8 sequence:14 epoch=%s', (date_part('epoch', now()) * 1000)::bigint - 3600000)) AS l (layout),
+	flake_adopt('today', 'id', layout::flake_layout) WITH ORDINALITY AS s;
+INSERT INTO large VALUES (DEFAULT);
+INSERT INTO today VALUES (DEFAULT);
+\set ECHO none
+SELECT statement FROM steps \gexec
+INSERT INTO large VALUES (DEFAULT);
+INSERT INTO today VALUES (DEFAULT);
+SELECT undo FROM steps \gexec
+\set ECHO all
+INSERT INTO large VALUES (DEFAULT) RETURNING id;
+INSERT INTO today VALUES (DEFAULT) RETURNING id;
+
 -- no default, and a default that is an expression; odd names
 CREATE TABLE "Odd ""table" ("Odd ""Id""" bigint PRIMARY KEY, v text);
 CREATE FUNCTION "my id"() RETURNS bigint LANGUAGE sql AS 'SELECT 1';
@@ -175,6 +196,13 @@ SET client_min_messages = notice;
 SELECT * FROM flake_adopt('parts', 'id');
 SET client_min_messages = warning;
 SELECT * FROM refusal('parts', 'id', 'ordered') \gx
+-- whatever the default names and does besides
+CREATE TABLE named (id bigint DEFAULT abs(flake_next_id('wide')), other bigint DEFAULT flake_next_id('ordered'));
+SET client_min_messages = notice;
+SELECT * FROM flake_adopt('named', 'id', 'wide');
+SET client_min_messages = warning;
+SELECT message FROM refusal('named', 'id');
+SELECT message FROM refusal('named', 'other', 'wide');
 -- only what is missing
 ALTER TABLE part_1 ALTER id DROP DEFAULT;
 SELECT * FROM flake_adopt('parts', 'id', 'time:41 node:8 slot:6 sequence:8');
@@ -265,6 +293,23 @@ SELECT message FROM refusal('hashes', 'id');
 INSERT INTO ranges VALUES (flake_min_id(now() + interval '1 day'));
 SELECT code, message, detail ~ '^The highest value is \d+; new ids of layout "flake" begin at N.$' AS detail, hint FROM refusal('ranges', 'id') \gx
 SELECT message FROM refusal('ranges', 'id', 'twitter');
+
+-- those that are a moment ahead, as ids of flake can be, are not in the way; near
+-- the end of a layout only its last one is
+CREATE TABLE ahead (id bigint);
+INSERT INTO ahead VALUES (flake_min_id(now() + interval '3 s'));
+SELECT count(*) FROM flake_adopt('ahead', 'id');
+INSERT INTO ahead VALUES (flake_min_id(now() + interval '1 min'));
+SELECT message FROM refusal('ahead', 'id');
+CREATE FUNCTION ending() RETURNS flake_layout
+	RETURN format('time:4 sequence:1 tick=1s epoch=%s', (date_part('epoch', now()) * 1000)::bigint - 10000)::flake_layout;
+BEGIN;
+TRUNCATE ahead;
+INSERT INTO ahead VALUES (30);
+SELECT count(*) FROM flake_adopt('ahead', 'id', ending());
+INSERT INTO ahead VALUES (31);
+SELECT message FROM refusal('ahead', 'id', ending());
+COMMIT;
 
 -- warnings: check constraints, publications and their row filters
 \set VERBOSITY terse

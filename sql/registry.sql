@@ -305,6 +305,11 @@ DELETE FROM flake.node_registry;
 COPY flake.node (node_id, used_until) FROM stdin;
 77	0
 \.
+-- nor is the guard called by hand, or what closes the tables to others
+SELECT flake.registry_guard() IS NULL;
+CREATE FUNCTION close() RETURNS void AS '$libdir/flake', 'flake_registry_close' LANGUAGE C;
+SELECT close();
+DROP FUNCTION close;
 -- also when a superuser's trigger calls the functions between two of their rows, and
 -- when it fails
 CREATE FUNCTION nested() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -360,6 +365,7 @@ SELECT severity, regexp_replace(what, '[0-9]{4}-.*', 'T') AS what, why LIKE '%.'
 FROM flake.check_registry() ORDER BY what COLLATE "C";
 SELECT * FROM findings;
 SELECT node_id FROM flake_lease_node('g', u(73), at(0), at(30));
+SELECT count(*) FROM findings WHERE what LIKE 'holder%';
 SELECT node_id FROM flake_lease_node('g', u(74), at(0), at(30));
 SELECT * FROM findings;
 ALTER TABLE flake.node DISABLE TRIGGER guard;
@@ -440,6 +446,15 @@ UPDATE flake.node_registry SET max_clock_offset = DEFAULT;
 SELECT flake_accept_registry();
 UPDATE flake.node_registry SET max_clock_offset = '12 h';
 SELECT flake_accept_registry() > at(2 * 86400 + 11 * 3600) AS after_gap;
+-- a lease that would be over before the last one of its node id ended
+DROP EXTENSION flake_registry;
+CREATE EXTENSION flake_registry;
+SELECT flake_create_nodes(1, 1, never_used => true);
+UPDATE flake.node_registry SET fsync_off = true;
+SELECT node_id FROM flake_lease_node('a', u(1), at(0), at(30));
+SELECT flake_release_node(1, u(1), at(-10));
+SELECT flake_lease_node('a', u(2), at(-50), at(-40));
+SELECT node_id, valid_from > at(-40) AS later FROM flake_lease_node('a', u(2), at(-50), at(30));
 -- no node ids, and none but reserved ones
 DROP EXTENSION flake_registry;
 CREATE EXTENSION flake_registry;
