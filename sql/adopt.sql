@@ -252,6 +252,9 @@ CREATE TABLE extends (id bigint PRIMARY KEY REFERENCES always, v text);
 SELECT * FROM refusal('always', 'id', 'wide') \gx
 SELECT * FROM refusal('parent', 'id') \gx
 SELECT * FROM refusal('extends', 'id') \gx
+CREATE TABLE base (id bigint);
+CREATE TABLE extended (FOREIGN KEY (id) REFERENCES always) INHERITS (base);
+SELECT message FROM refusal('base', 'id');
 DROP TABLE refers, refers_to_child;
 SELECT * FROM refusal('always', 'id', 'wide') \gx
 

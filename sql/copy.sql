@@ -104,6 +104,7 @@ FROM old;
 SELECT count(DISTINCT id) FROM busy;
 -- COPY TO makes an id for each row, too
 COPY (SELECT flake_next_id() FROM generate_series(1, 100)) TO PROGRAM 'test $(sort -u | wc -l) = 100';
+COPY (SELECT count(*) FROM generate_series(1, 100) WHERE flake_next_id('ordered') % 2 = 0) TO PROGRAM 'read n && test $n -gt 0 && test $n -lt 100';
 DROP TABLE old, busy;
 
 -- errors are those of flake_next_id()

@@ -57,7 +57,7 @@ FROM (VALUES (1730678523123456789, -1, 'digits'), (1730678523123456789, 20, 'dig
 	(7, -2147483648, 'digits'), (7, 20, 'decimal'), (7, 17, 'hex'), (7, 14, 'base32'), (7, 12, 'base58'), (7, 12, 'base62'),
 	(-7, 0, 'digits'), (7, 0, 'base64')) AS v (id, pos, encoding);
 SELECT value, prefix, pos, encoding, error_of(format('SELECT flake_unformat(%L, %L, %s, %L)', value, prefix, pos, encoding))
-FROM (VALUES ('', '', 0, 'digits'), ('ORD_', 'ORD_', 0, 'digits'), ('INV_5', 'ORD_', 0, 'digits'), ('ORD', 'ORD_', 0, 'digits'),
+FROM (VALUES ('', '', 0, 'digits'), ('ORD_', 'ORD_', 0, 'digits'), ('INV_5', 'ORD_', 0, 'digits'), ('ORD-5', 'ORD_', 0, 'digits'), ('12', '', 3, 'digits'), ('12', 'x', 2147483647, 'digits'), ('ORD', 'ORD_', 0, 'digits'),
 	('ord_5', 'ORD_', 0, 'digits'), ('ORD_5', 'ORD_', 1, 'digits'), ('5ORD_', 'ORD_', 0, 'digits'), ('5ORD_', 'ORD_', 2, 'digits'),
 	('ORD_05', 'ORD_', 0, 'digits'), ('ORD_-5', 'ORD_', 0, 'digits'), ('ORD_5x', 'ORD_', 0, 'digits'), ('xORD_5', 'ORD_', 1, 'digits'),
 	('1ORD_x', 'ORD_', 1, 'digits'), ('1日本é', '日本', 1, 'digits'), ('ORD_9223372036854775808', 'ORD_', 0, 'digits'),
