@@ -370,7 +370,7 @@ SELECT node_id FROM flake_lease_node('g', u(74), at(0), at(30));
 SELECT * FROM findings;
 ALTER TABLE flake.node DISABLE TRIGGER guard;
 ALTER TABLE flake.node_registry ENABLE TRIGGER guard_truncate;
-GRANT SELECT ON flake.node TO regress_flake_monitor, PUBLIC;
+GRANT SELECT, UPDATE ON flake.node TO regress_flake_monitor, PUBLIC;
 SELECT * FROM findings;
 REVOKE ALL ON flake.node FROM regress_flake_monitor, PUBLIC;
 ALTER TABLE flake.node ENABLE ALWAYS TRIGGER guard;
@@ -432,6 +432,7 @@ SELECT flake_create_nodes(0, 3);
 \set VERBOSITY terse
 SELECT * FROM flake_lease_node('a', u(1), at(0), at(30));
 SELECT * FROM flake.registry_state();
+SELECT severity, what FROM flake_check() WHERE what LIKE 'registry%';
 SELECT t BETWEEN at(30) AND at(70) AS after_gap FROM flake_accept_registry() AS t;
 SELECT flake_create_nodes(0, 3);
 SELECT problem FROM flake.registry_state();
@@ -455,6 +456,10 @@ SELECT node_id FROM flake_lease_node('a', u(1), at(0), at(30));
 SELECT flake_release_node(1, u(1), at(-10));
 SELECT flake_lease_node('a', u(2), at(-50), at(-40));
 SELECT node_id, valid_from > at(-40) AS later FROM flake_lease_node('a', u(2), at(-50), at(30));
+-- three of four are held: nothing to say
+SELECT flake_create_nodes(2, 4, never_used => true);
+SELECT count(flake_lease_node('n' || n, u(n), at(0), at(30))) FROM generate_series(3, 4) AS n;
+SELECT what FROM flake_check() WHERE what LIKE '% node ids are held';
 -- no node ids, and none but reserved ones
 DROP EXTENSION flake_registry;
 CREATE EXTENSION flake_registry;
