@@ -76,7 +76,7 @@ BEGIN
 END $$;
 -- what a call keeps outlives a row, whatever else the row needs memory for
 SELECT count(DISTINCT id) AS ids, count(filler) AS fillers
-FROM (SELECT repeat(to_char(clock_timestamp(), 'US'), 200) AS filler, flake_next_ids(5) AS id) AS s;
+FROM (SELECT flake_next_ids(5) AS id, repeat(to_char(clock_timestamp(), 'US'), 200) AS filler) AS s;
 
 -- ids of two calls, and of single calls between them, are in order
 SELECT count(*) AS out_of_order

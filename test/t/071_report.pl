@@ -12,7 +12,7 @@ use Test::More;
 
 need_faketime();
 
-# A kernel that says of its clock what a file says: "<status> <estimated error in us>".
+# A kernel that says of its clock what a file says: "<state> <status> <estimated error in us>".
 # an absolute path: the server runs in its data directory
 my $directory = PostgreSQL::Test::Utils::tempdir_short();
 my $kernel = "$directory/kernel";
@@ -25,16 +25,18 @@ int
 adjtimex(struct timex *t)
 {
 	FILE	   *f = fopen(getenv("FLAKE_TEST_KERNEL"), "r");
+	int			state = 0;
 	int			status = 0;
 	long		error = 0;
 
 	memset(t, 0, sizeof(*t));
-	if (f == NULL || fscanf(f, "%d %ld", &status, &error) != 2)
+	if (f == NULL || fscanf(f, "%d %d %ld", &state, &status, &error) != 3)
 		abort();
 	fclose(f);
 	t->status = status;
 	t->esterror = error;
-	return TIME_OK;
+	t->maxerror = 1000000;
+	return state;
 }
 C
 my ($code, $out, $err) = run_program('cc', '-shared', '-fPIC', '-o', "$directory/adjtimex.so",
@@ -43,9 +45,9 @@ is($code, 0, 'the other kernel compiles') or diag($err);
 
 sub kernel_says
 {
-	my ($status, $error) = @_;
+	my ($status, $error, $state) = @_;
 	unlink $kernel;
-	append_to_file($kernel, "$status $error\n");
+	append_to_file($kernel, ($state // 0) . " $status $error\n");
 	return;
 }
 
@@ -73,19 +75,30 @@ is(findings(), '', 'nothing to find after the first id');
 use constant STA_UNSYNC => 0x40;
 kernel_says(STA_UNSYNC, 20);
 is(findings(), 'warning|the clock is not synchronized', 'not synchronized');
+use constant TIME_ERROR => 5;
+kernel_says(0, 20, TIME_ERROR);
+is(findings(), 'warning|the clock is not synchronized', 'nor in an error state');
+kernel_says(STA_UNSYNC, 250_000, -1);
+is(findings(), '', 'a kernel that does not say');
+is(value($node, 'SELECT * FROM flake.kernel_clock()'), '|', '... is NULL');
+kernel_says(0, 99_000);
+is(findings(), '', 'a small error');
 kernel_says(0, 250_000);
 is(findings(), 'warning|the clock may be wrong by 0.250 seconds', 'estimated error');
 kernel_says(0, 20);
 is(findings(), '', 'right again');
 
 # a node id that does not fit, can't be read, or is derived: why, as flake_next_id() says it
+value($node, 'CREATE TABLE adopted (id bigint)');
+
 sub is_refused
 {
 	my ($name, $what) = @_;
-	my (undef, $message) = sqlstate($node, NEXT_ID);
-
 	like(findings(), qr/^error\|$what/, "$name: found");
-	like($message, qr/ERROR:  [0-9A-Z]{5}: $what/, '... as ids are refused');
+	for my $call (NEXT_ID, q{SELECT flake_adopt('adopted', 'id')}, q{SELECT * FROM flake_prefixed('x')})
+	{
+		like((sqlstate($node, $call))[1], qr/ERROR:  [0-9A-Z]{5}: $what/, "... as refused by $call");
+	}
 	return;
 }
 
