@@ -228,6 +228,13 @@ INSERT INTO grandchild (v) VALUES ('new') RETURNING is_new(id);
 SELECT undo FROM steps ORDER BY ordinality DESC \gexec
 SELECT restored();
 
+-- all of them are locked as for reading, until the transaction ends
+BEGIN;
+SELECT count(*) FROM flake_adopt('parent', 'id');
+SELECT relation::regclass, string_agg(DISTINCT mode, ', ') AS modes FROM pg_locks
+WHERE relation IN ('parent'::regclass, 'child'::regclass, 'grandchild'::regclass) GROUP BY relation ORDER BY relation::regclass::text;
+COMMIT;
+
 -- refused: not a table, or not a column that can make ids
 CREATE VIEW a_view AS SELECT * FROM by_serial;
 CREATE TABLE others (a integer, b numeric, c bigint GENERATED ALWAYS AS (1) STORED);

@@ -186,8 +186,9 @@ FROM (VALUES
 	('2026-11-01', '0', 0, 'time:40 node:23'), ('2026-11-01', '0', 0, 'time:41 slot:13'), ('2026-11-01', '0', 0, 'time:41 sequence:3 slot:3'),
 	('2026-11-01', '0', 0, 'time:41 tick=2s')
 ) AS v (t, n, node, l);
--- the message shows times in the session's time zone
+-- the message shows times in the session's time zone, in one style
 SET timezone = 'Asia/Kolkata';
+SET datestyle = 'German';
 SELECT error_of($$SELECT flake_id_at('2024-12-31', 0, 0)$$);
 \a
 
