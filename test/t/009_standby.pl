@@ -48,6 +48,11 @@ is(value($standby, 'SELECT count(*) FROM stored WHERE id >= flake_min_id(now() -
 	100, 'and looked up by time');
 is(value($standby, 'SELECT node_id FROM flake_node()'), 1, 'the node id is told');
 
+is(sqlstate($standby, 'SELECT flake_accept_clock()'), '25006', 'no clock is accepted');
+is(value($standby, 'SELECT mark, start_mark, problem FROM flake.mark_state()'), '||', 'there is no mark in force, and no problem');
+is(value($standby, 'SELECT count(*) FROM flake.layouts'), 0, 'no layout was used');
+is(value($standby, q{SELECT what FROM flake_check() WHERE severity = 'error'}), '', 'there is nothing wrong with it');
+
 # A session that was refused makes ids when the standby has become a primary.
 my $session = session($standby);
 like((ask($session, 'SELECT flake_next_id()'))[1], qr/25006/, 'a session is refused');
