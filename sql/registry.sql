@@ -47,9 +47,10 @@ SELECT flake_create_nodes(5, 4);
 SELECT flake_create_nodes(NULL, 4);
 
 -- node ids that an earlier registry may have leased begin after a gap
+SELECT now() AS before \gset
 SELECT flake_create_nodes(0, 3);
 UPDATE flake.node_registry SET fsync_off = true;
-SELECT node_id, state, valid_from, used_until BETWEEN now() + interval '1 hour' AND now() + interval '1 hour 2 min' AS after_gap FROM flake.nodes;
+SELECT node_id, state, valid_from, used_until BETWEEN timestamptz :'before' + interval '1 hour 1 min' AND now() + interval '1 hour 1 min' AS after_gap FROM flake.nodes;
 SELECT * FROM flake_lease_node('a', u(1), at(0), at(30));
 \set VERBOSITY sqlstate
 SELECT * FROM flake_lease_node('a', u(1), at(0), at(30));
@@ -94,6 +95,7 @@ SELECT * FROM flake_lease_node(NULL, u(3), at(0), at(30));
 SELECT * FROM flake_lease_node('c', NULL, at(0), at(30));
 SELECT * FROM flake_lease_node('', u(3), at(0), at(30));
 SELECT * FROM flake_lease_node(repeat('c', 256), u(3), at(0), at(30));
+SELECT * FROM flake_lease_node(repeat('é', 128), u(3), at(0), at(30));
 SELECT * FROM flake_lease_node('c', u(3), 1000000, 1000000);
 -- a clock that is off by more than a minute
 \set VERBOSITY sqlstate
@@ -121,6 +123,7 @@ SELECT substr(:'LAST_ERROR_MESSAGE', 1, 30) AS message, substr(:'LAST_ERROR_MESS
 SELECT flake_renew_node(2, u(6), u(7), at(-10), at(-0.5)) < at(-0.4) AS renewed;
 UPDATE flake.node_registry SET grace = '0';
 SELECT node_id FROM flake_lease_node('d', u(8), at(0), at(30));
+SELECT previous_lease FROM flake.node WHERE node_id = 2;
 UPDATE flake.node_registry SET grace = DEFAULT;
 SELECT flake_renew_node(2, u(7), u(6), at(0), at(30));
 SELECT flake_release_node(2, u(8), 0);
@@ -424,15 +427,25 @@ SELECT problem_with('gap = gap');
 DROP EXTENSION flake_registry CASCADE;
 CREATE EXTENSION flake_registry;
 SELECT count(*) FROM flake.registry_state() WHERE problem IS NOT NULL;
-COPY flake.node_registry (max_lease, gap, fsync_off, system_identifier) FROM stdin;
-5 s	10 s	t	12
+COPY flake.node_registry (max_lease, gap, fsync_off, system_identifier, timeline, database, control_inode, control_born) FROM stdin;
+5 s	10 s	t	12	13	14	15	16
 \.
+SELECT num_nonnulls(system_identifier, timeline, database, control_inode, control_born) AS kept FROM flake.node_registry;
 \set VERBOSITY default
 SELECT flake_create_nodes(0, 3);
 \set VERBOSITY terse
 SELECT * FROM flake_lease_node('a', u(1), at(0), at(30));
 SELECT * FROM flake.registry_state();
 SELECT severity, what FROM flake_check() WHERE what LIKE 'registry%';
+-- also where operators of others come first
+CREATE FUNCTION never(boolean, boolean) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+CREATE OPERATOR public.= (LEFTARG = boolean, RIGHTARG = boolean, FUNCTION = never);
+CREATE OPERATOR public.<> (LEFTARG = boolean, RIGHTARG = boolean, FUNCTION = never);
+SET search_path = public, pg_catalog;
+SELECT problem FROM flake.registry_state();
+RESET search_path;
+DROP OPERATOR public.= (boolean, boolean), public.<> (boolean, boolean);
+DROP FUNCTION never;
 SELECT t BETWEEN at(30) AND at(70) AS after_gap FROM flake_accept_registry() AS t;
 SELECT flake_create_nodes(0, 3);
 SELECT problem FROM flake.registry_state();
@@ -460,6 +473,9 @@ SELECT node_id, valid_from > at(-40) AS later FROM flake_lease_node('a', u(2), a
 SELECT flake_create_nodes(2, 4, never_used => true);
 SELECT count(flake_lease_node('n' || n, u(n), at(0), at(30))) FROM generate_series(3, 4) AS n;
 SELECT what FROM flake_check() WHERE what LIKE '% node ids are held';
+-- the end is by the registry's clock
+SELECT valid_from > at(40) AS ahead, valid_until BETWEEN at(3500) AND at(3600) AS clamped FROM flake_lease_node(repeat('é', 127), u(5), at(50), at(100000));
+SELECT octet_length(holder) FROM flake.nodes WHERE holder LIKE 'é%';
 -- no node ids, and none but reserved ones
 DROP EXTENSION flake_registry;
 CREATE EXTENSION flake_registry;
