@@ -255,6 +255,8 @@ SELECT * FROM refusal('by_serial', 'id', 'time:41 sequence:8 epoch=2200-01-01') 
 CREATE TABLE refers (a integer REFERENCES always, b bigint REFERENCES always, c smallint REFERENCES always, d a_key REFERENCES always);
 ALTER TABLE grandchild ADD PRIMARY KEY (id);
 CREATE TABLE refers_to_child (a integer REFERENCES grandchild);
+CREATE TABLE refers_in_parts (a integer REFERENCES grandchild, n integer) PARTITION BY LIST (n);
+CREATE TABLE refers_in_part_1 PARTITION OF refers_in_parts FOR VALUES IN (1);
 CREATE TABLE extends (id bigint PRIMARY KEY REFERENCES always, v text);
 SELECT * FROM refusal('always', 'id', 'wide') \gx
 SELECT * FROM refusal('parent', 'id') \gx
@@ -262,8 +264,13 @@ SELECT * FROM refusal('extends', 'id') \gx
 CREATE TABLE base (id bigint);
 CREATE TABLE extended (FOREIGN KEY (id) REFERENCES always) INHERITS (base);
 SELECT message FROM refusal('base', 'id');
-DROP TABLE refers, refers_to_child;
+DROP TABLE refers, refers_to_child, refers_in_parts;
 SELECT * FROM refusal('always', 'id', 'wide') \gx
+
+-- not by columns that reference another one
+CREATE TABLE two_keys (id bigint, n bigint DEFAULT 7, code integer UNIQUE);
+CREATE TABLE refers_to_code (code integer REFERENCES two_keys (code));
+SELECT * FROM flake_adopt('two_keys', 'id');
 
 -- refused: no partition for new ids, at any level; a default partition is enough
 CREATE TABLE ranges (id bigserial) PARTITION BY RANGE (id);
@@ -324,13 +331,16 @@ COMMIT;
 -- warnings: check constraints, publications and their row filters
 \set VERBOSITY terse
 CREATE TABLE published (id bigserial PRIMARY KEY CHECK (id < 1000), v text, CHECK (v <> ''));
+CREATE TABLE published_too () INHERITS (published);
 SET client_min_messages = error;
+CREATE PUBLICATION regress_adopt_3 FOR TABLE published (v);
+CREATE PUBLICATION regress_adopt_4 FOR TABLE published WHERE (v = 'x');
 CREATE PUBLICATION regress_adopt_1 FOR TABLE published;
 CREATE PUBLICATION regress_adopt_2 FOR TABLE published WHERE (id < 1000);
 SET client_min_messages = notice;
 SELECT statement FROM flake_adopt('published', 'id');
 SET client_min_messages = warning;
-DROP PUBLICATION regress_adopt_1, regress_adopt_2;
+DROP PUBLICATION regress_adopt_1, regress_adopt_2, regress_adopt_3, regress_adopt_4;
 \set VERBOSITY default
 
 -- refused: row security hides rows, which could have higher ids

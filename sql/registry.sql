@@ -45,6 +45,8 @@ SELECT flake_create_nodes(-1, 5);
 SELECT flake_create_nodes(0, 4194304);
 SELECT flake_create_nodes(5, 4);
 SELECT flake_create_nodes(NULL, 4);
+SELECT flake_create_nodes(1, 4, NULL);
+SELECT flake_release_node(1, u(1), NULL);
 
 -- node ids that an earlier registry may have leased begin after a gap
 SELECT now() AS before \gset
