@@ -50,13 +50,17 @@ flake_counter(void)
 
 #define FLAKE_HAVE_COUNTER
 
+/* A macro, because pgindent misreads the colon. */
+#define READ_VIRTUAL_COUNT(count) \
+	__asm__ __volatile__("mrs %0, cntvct_el0" : "=r"(count))
+
 /* The virtual count of the generic timer. */
 static inline uint64
 flake_counter(void)
 {
 	uint64		count;
 
-	__asm__ __volatile__("mrs %0, cntvct_el0" : "=r"(count));
+	READ_VIRTUAL_COUNT(count);
 	return count;
 }
 

@@ -47,7 +47,7 @@
 #define FLAKE_MAX_ISSUE_NODE_BITS 22	/* to issue */
 #define FLAKE_MAX_ISSUE_SLOT_BITS 12	/* to issue: 64 bytes of memory each */
 #define FLAKE_MAX_ISSUE_TICK_US INT64CONST(1000000) /* to issue: a second */
-#define FLAKE_MAX_TICK_US		INT64CONST(86400000000)	/* a day */
+#define FLAKE_MAX_TICK_US		INT64CONST(86400000000) /* a day */
 
 /* Time, slot, sequence, and node parts of at least a bit. */
 #define FLAKE_MAX_FIELDS		(3 + FLAKE_MAX_NODE_BITS)

@@ -41,9 +41,18 @@ typedef struct Parser
 	char		shown[MAX_SHOWN + 4];	/* a word for an error message */
 } Parser;
 
+static void append(char *buf, size_t size, size_t *len,
+				   const char *format, ...) pg_attribute_printf(4, 5);
+static bool refuse(FlakeLayoutError *error,
+				   const char *format, ...) pg_attribute_printf(2, 3);
+static void add_detail(FlakeLayoutError *error,
+					   const char *format, ...) pg_attribute_printf(2, 3);
+static void add_hint(FlakeLayoutError *error,
+					 const char *format, ...) pg_attribute_printf(2, 3);
+
 /* snprintf() at the end of the text; *len also counts what does not fit. */
-static void pg_attribute_printf(4, 5)
-append(char *buf, size_t size, size_t *len, const char *format,...)
+static void
+append(char *buf, size_t size, size_t *len, const char *format, ...)
 {
 	va_list		args;
 	int			n;
@@ -56,8 +65,8 @@ append(char *buf, size_t size, size_t *len, const char *format,...)
 }
 
 /* Sets the primary message and returns false, for "return refuse(...)". */
-static bool pg_attribute_printf(2, 3)
-refuse(FlakeLayoutError *error, const char *format,...)
+static bool
+refuse(FlakeLayoutError *error, const char *format, ...)
 {
 	va_list		args;
 
@@ -67,8 +76,8 @@ refuse(FlakeLayoutError *error, const char *format,...)
 	return false;
 }
 
-static void pg_attribute_printf(2, 3)
-add_detail(FlakeLayoutError *error, const char *format,...)
+static void
+add_detail(FlakeLayoutError *error, const char *format, ...)
 {
 	va_list		args;
 
@@ -77,8 +86,8 @@ add_detail(FlakeLayoutError *error, const char *format,...)
 	va_end(args);
 }
 
-static void pg_attribute_printf(2, 3)
-add_hint(FlakeLayoutError *error, const char *format,...)
+static void
+add_hint(FlakeLayoutError *error, const char *format, ...)
 {
 	va_list		args;
 
@@ -443,7 +452,7 @@ bool
 flake_layout_parse(const char *text, size_t len,
 				   FlakeLayout *layout, FlakeLayoutError *error)
 {
-	Parser		p = {.layout = layout,.error = error};
+	Parser		p = {.layout = layout, .error = error};
 	Slice		whole = {text, len};
 	Slice		rest = whole;
 	Slice		first;

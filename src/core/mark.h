@@ -44,7 +44,10 @@ typedef struct FlakeMark
 	/* which relation the rest is about, as the server names it; 0: none yet */
 	pg_atomic_uint64 relation;
 
-	/* int64: the published mark, and after which time this database's ids begin */
+	/*
+	 * int64: the published mark, and after which time this database's ids
+	 * begin
+	 */
 	pg_atomic_uint64 mark_us;
 	pg_atomic_uint64 start_us;
 
@@ -61,7 +64,10 @@ typedef struct FlakeMark
 	 */
 	pg_atomic_uint64 pending;
 
-	/* how far ahead of an id's time it is moved while ids are ahead of the clock */
+	/*
+	 * how far ahead of an id's time it is moved while ids are ahead of the
+	 * clock
+	 */
 	pg_atomic_uint64 ahead_us;
 
 	/* how long the last write took, with its flush */
@@ -95,8 +101,10 @@ typedef struct FlakeMarkFound
 {
 	uint64		relation;
 	int64		page_ns;
-	bool		early;			/* covered for now; give up if it gains nothing */
-	int64		jump_us;		/* how far the clock has jumped since the last move */
+	bool		early;			/* covered for now; give up if it gains
+								 * nothing */
+	int64		jump_us;		/* how far the clock has jumped since the last
+								 * move */
 	int64		max_jump_us;	/* how far it may; 0: as it likes */
 } FlakeMarkFound;
 

@@ -399,9 +399,9 @@ flake_refill_step(FlakeSession *session, FlakeRefill *refill)
 	{
 		/*
 		 * An occasional session is served beside a burst; and one that needs
-		 * many ids at once, if it has waited, beside others that take a few of
-		 * each tick.  That the next tick is refused is no error: the present
-		 * one was not.
+		 * many ids at once, if it has waited, beside others that take a few
+		 * of each tick.  That the next tick is refused is no error: the
+		 * present one was not.
 		 */
 		if (session->last_tick == refill->floor ||
 			(refill->least > 1 && refill->waiting_since_us == 0))

@@ -106,8 +106,8 @@ typedef struct FlakeSession
 	int64		last_tick;		/* of the last range; -1: none yet */
 	int64		min_tick;		/* the next range is of this tick or later */
 	uint32		slot;			/* slot reached within last_tick */
-	uint32		may_follow;		/* numbers of last_tick that may be taken one by
-								 * one before it is checked again */
+	uint32		may_follow;		/* numbers of last_tick that may be taken one
+								 * by one before it is checked again */
 
 	/* How it gets on with others in its slots, see lanes.c. */
 	uint32		home;			/* the slot where its lane begins */

@@ -37,7 +37,8 @@ typedef struct FlakeReply
 	FlakeReplyKind kind;
 	char		sqlstate[6];	/* empty: none */
 	bool		by_statement;	/* it is that of a statement's error */
-	const char *message;		/* of the server or of libpq, which names hosts */
+	const char *message;		/* of the server or of libpq, which names
+								 * hosts */
 	const char *detail;			/* of a statement's error, else NULL */
 	const char *value[FLAKE_REPLY_COLUMNS]; /* of the one row; NULL: null */
 } FlakeReply;

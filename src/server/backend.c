@@ -112,7 +112,7 @@ match_text(const void *a, const void *b, Size size)
 FlakeSession *
 flake_backend_session(const char *text, size_t length)
 {
-	LayoutText	key = {.text = text,.length = length};
+	LayoutText	key = {.text = text, .length = length};
 	SessionByText *found;
 
 	if (last_entry != NULL && is_text(&last_entry->text, &key))

@@ -15,8 +15,9 @@ typedef struct FlakeCitus
 	bool		is_installed;
 	bool		is_node;		/* of a cluster, perhaps its only one */
 	bool		has_workers;	/* ... and the cluster has workers */
-	int32		group;			/* this node's: 0 is the coordinator's; citus.c
-								 * says among which servers it is unique */
+	int32		group;			/* this node's: 0 is the coordinator's;
+								 * citus.c says among which servers it is
+								 * unique */
 	int32		highest_group;	/* of all nodes */
 } FlakeCitus;
 

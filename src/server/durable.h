@@ -24,7 +24,8 @@ typedef struct FlakeMarkOutcome
 /* The mark of this database for reports. */
 typedef struct FlakeMarkState
 {
-	int64		mark_us;		/* FLAKE_NO_TIME: no id since the server started */
+	int64		mark_us;		/* FLAKE_NO_TIME: no id since the server
+								 * started */
 	int64		start_us;
 	int64		moves;			/* how often it was written */
 

@@ -399,11 +399,11 @@ open_registry(int registry, const FlakePatience *patience)
 	void	   *connection;
 	char		identifier[INT64_TEXT_SIZE];
 	const char *statement =
-	"SELECT s.system_identifier, e.extversion,"
-	" pg_catalog.set_config('client_min_messages', 'warning', false),"
-	" pg_catalog.set_config('default_transaction_isolation', 'read committed', false)"
-	" FROM pg_catalog.pg_control_system() AS s"
-	" LEFT JOIN pg_catalog.pg_extension AS e ON e.extname = 'flake_registry'";
+		"SELECT s.system_identifier, e.extversion,"
+		" pg_catalog.set_config('client_min_messages', 'warning', false),"
+		" pg_catalog.set_config('default_transaction_isolation', 'read committed', false)"
+		" FROM pg_catalog.pg_control_system() AS s"
+		" LEFT JOIN pg_catalog.pg_extension AS e ON e.extname = 'flake_registry'";
 
 	connection = libpq->connect(flake_setting_registry[registry], patience, &reply);
 	if (connection == NULL)

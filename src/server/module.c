@@ -26,8 +26,8 @@ static void
 assign_node_id(const char *value, void *extra)
 {
 	/*
-	 * A parallel worker has freed its old value when it takes the leader's.  It
-	 * makes no ids.
+	 * A parallel worker has freed its old value when it takes the leader's.
+	 * It makes no ids.
 	 */
 	if (IsParallelWorker())
 		return;

@@ -25,13 +25,14 @@ typedef enum FlakeNodeSource
 /* flake.node_id as it was read, before a layout's width is looked at. */
 typedef struct FlakeNode
 {
-	const FlakeError *error;	/* if not NULL, why "number" and "read_from" are not set */
+	const FlakeError *error;	/* if not NULL, why "number" and "read_from"
+								 * are not set */
 	FlakeNodeSource source;
-	int64		number;			/* of FLAKE_NODE_SYSTEM all 32 bits; -1: there is
-								 * no lease */
+	int64		number;			/* of FLAKE_NODE_SYSTEM all 32 bits; -1: there
+								 * is no lease */
 	FlakeLease *lease;			/* of FLAKE_NODE_LEASE; NULL: there is none */
-	const char *read_from;		/* the host name, the address or the group, else
-								 * NULL */
+	const char *read_from;		/* the host name, the address or the group,
+								 * else NULL */
 } FlakeNode;
 
 extern uint64 flake_node_version;

@@ -100,7 +100,7 @@ put_nodes(void *arg)
 static const char *
 put_nodes_safely(ReturnSetInfo *rsinfo, const char *sql)
 {
-	NodesQuery	query = {.rsinfo = rsinfo,.sql = sql};
+	NodesQuery	query = {.rsinfo = rsinfo, .sql = sql};
 	const char *problem = flake_attempt(put_nodes, &query);
 
 	if (problem != NULL)

@@ -147,7 +147,10 @@ registry_identity_parameters(Datum *values)
 bool
 registry_read(Registry *registry)
 {
-	/* no operators and functions: reports run it with the caller's search_path */
+	/*
+	 * no operators and functions: reports run it with the caller's
+	 * search_path
+	 */
 	static Statement read = {
 		"SELECT max_lease, max_clock_offset, grace, gap, fsync_off, claims_from,"
 		" system_identifier, timeline, database, control_inode, control_born"

@@ -35,8 +35,8 @@ typedef struct Identity
 	Oid			database;
 	/* of global/pg_control, which is never replaced but by copying */
 	int64		control_inode;
-	int64		control_born_us;	/* when it was made; 0 where the system does
-									 * not say */
+	int64		control_born_us;	/* when it was made; 0 where the system
+									 * does not say */
 } Identity;
 
 /* The row of flake.node_registry. */

@@ -298,11 +298,11 @@ flake_counter(void)
 FlakeSample
 flake_counter_sample(void)
 {
-	return (FlakeSample)
-	{
-		.wall_us = flake_clock_us(),
-		.count = running->now - running->now % FLAKE_NS_PER_US,
-	};
+	FlakeSample sample;
+
+	sample.wall_us = flake_clock_us();
+	sample.count = running->now - running->now % FLAKE_NS_PER_US;
+	return sample;
 }
 
 uint64

@@ -36,7 +36,7 @@
 
 /* The run ends here; the first failure counts. */
 void
-fail(const char *fmt,...)
+fail(const char *fmt, ...)
 {
 	va_list		args;
 
@@ -151,9 +151,11 @@ check_move(void)
 		world.window_us = world.mono_us;
 		world.window_flushes = 0;
 	}
+
 	/*
-	 * Two, and as many as it takes to double from a tick of 10 ms to a second;
-	 * the window may hold the end of one such series and the next one.
+	 * Two, and as many as it takes to double from a tick of 10 ms to a
+	 * second; the window may hold the end of one such series and the next
+	 * one.
 	 */
 	if (++world.window_flushes > 15)
 		fail("the mark was moved %d times within a second",

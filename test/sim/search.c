@@ -56,73 +56,73 @@ static const Small smalls[] =
 	{.name = "two sessions, two slots",
 		.sessions = 2, .slot_bits = 1, .seq_bits = 1, .requests = 2,
 		.hasty = true, .lead = 2,
-		.budget = {.ticks = 1, .switches = 2}},
+	.budget = {.ticks = 1, .switches = 2}},
 	{.name = "lists, the clock is set",
 		.sessions = 2, .slot_bits = 1, .seq_bits = 1, .requests = 1,
 		.lists = true, .lead = 2, .back = 1,
-		.budget = {.ticks = 1, .steps = 1, .switches = 2}},
+	.budget = {.ticks = 1, .steps = 1, .switches = 2}},
 	{.name = "one session, the clock is set twice",
 		.sessions = 1, .slot_bits = 1, .seq_bits = 1, .requests = 3,
 		.lists = true, .lead = 2, .back = 2, .ahead = 1,
-		.budget = {.ticks = 2, .steps = 2}},
+	.budget = {.ticks = 2, .steps = 2}},
 	{.name = "no slots: order across sessions",
 		.sessions = 2, .seq_bits = 2, .requests = 2, .lists = true, .lead = 2,
-		.budget = {.ticks = 1, .switches = 2}},
+	.budget = {.ticks = 1, .switches = 2}},
 	{.name = "three sessions, time passes when all wait",
 		.sessions = 3, .slot_bits = 1, .seq_bits = 1, .requests = 4,
 		.prompt = true, .lead = 4,
-		.budget = {.ticks = 6, .switches = 1}},
+	.budget = {.ticks = 6, .switches = 1}},
 	{.name = "crash",
 		.sessions = 2, .requests = 2, .lead = 3, .back = 2,
-		.budget = {.ticks = 1, .crashes = 1, .switches = 1}},
+	.budget = {.ticks = 1, .crashes = 1, .switches = 1}},
 	{.name = "crash after crash",
 		.sessions = 1, .requests = 3, .lead = 3, .back = 2,
-		.budget = {.ticks = 2, .crashes = 2}},
+	.budget = {.ticks = 2, .crashes = 2}},
 	{.name = "a standby takes over",
 		.sessions = 2, .requests = 2, .lead = 3, .back = 2,
-		.budget = {.ticks = 1, .promotions = 1, .switches = 1}},
+	.budget = {.ticks = 1, .promotions = 1, .switches = 1}},
 	{.name = "node id changes and comes back",
 		.sessions = 2, .requests = 2, .lead = 2,
-		.budget = {.ticks = 1, .nodes = 2, .switches = 1}},
+	.budget = {.ticks = 1, .nodes = 2, .switches = 1}},
 	{.name = "node id changes, the clock is set",
 		.sessions = 1, .requests = 3, .lead = 2, .back = 3,
-		.budget = {.ticks = 1, .steps = 1, .nodes = 2}},
+	.budget = {.ticks = 1, .steps = 1, .nodes = 2}},
 	{.name = "others set the mark",
 		.sessions = 2, .requests = 1, .lead = 2,
-		.budget = {.ticks = 1, .others = 1, .switches = 2}},
+	.budget = {.ticks = 1, .others = 1, .switches = 2}},
 	{.name = "others set the mark, crash",
 		.sessions = 1, .seq_bits = 1, .requests = 3, .lead = 2, .back = 1,
-		.budget = {.ticks = 1, .crashes = 1, .others = 2}},
+	.budget = {.ticks = 1, .crashes = 1, .others = 2}},
 	{.name = "relations are exchanged, time passes",
 		.sessions = 2, .requests = 2, .lead = 2,
-		.budget = {.ticks = 2, .exchanges = 1, .switches = 1}},
+	.budget = {.ticks = 2, .exchanges = 1, .switches = 1}},
 	{.name = "relations are exchanged, crash",
 		.sessions = 2, .requests = 3, .lead = 2, .back = 1,
-		.budget = {.crashes = 1, .exchanges = 2, .switches = 1}},
+	.budget = {.crashes = 1, .exchanges = 2, .switches = 1}},
 	{.name = "early moves, crash",
 		.sessions = 2, .requests = 2, .lead = 2,
-		.budget = {.ticks = 2, .crashes = 1, .flushes = 1, .switches = 1}},
+	.budget = {.ticks = 2, .crashes = 1, .flushes = 1, .switches = 1}},
 	{.name = "early moves, others set the mark, crash",
 		.sessions = 1, .requests = 4, .lead = 2,
-		.budget = {.ticks = 2, .crashes = 1, .others = 1, .flushes = 1}},
+	.budget = {.ticks = 2, .crashes = 1, .others = 1, .flushes = 1}},
 	{.name = "early moves, relations are exchanged, crash",
 		.sessions = 2, .requests = 2, .lead = 2,
-		.budget = {.ticks = 2, .crashes = 1, .exchanges = 1, .flushes = 1}},
+	.budget = {.ticks = 2, .crashes = 1, .exchanges = 1, .flushes = 1}},
 	{.name = "lease: it is renewed, or another one comes",
 		.sessions = 2, .requests = 2, .lead = 2, .lease = 1,
-		.budget = {.ticks = 1, .leases = 1, .switches = 1}},
+	.budget = {.ticks = 1, .leases = 1, .switches = 1}},
 	{.name = "lease: it is renewed, or another one comes, crash",
 		.sessions = 1, .requests = 3, .lead = 2, .back = 1, .lease = 1,
-		.budget = {.ticks = 1, .crashes = 1, .leases = 2}},
+	.budget = {.ticks = 1, .crashes = 1, .leases = 2}},
 	{.name = "lease: the node id is leased or not",
 		.sessions = 1, .requests = 3, .lead = 2, .lease = 2,
-		.budget = {.ticks = 1, .nodes = 2, .leases = 1}},
+	.budget = {.ticks = 1, .nodes = 2, .leases = 1}},
 	{.name = "release",
 		.sessions = 2, .requests = 1, .lead = 2, .lease = 8, .release = true,
-		.budget = {.crashes = 1, .switches = 3}},
+	.budget = {.crashes = 1, .switches = 3}},
 	{.name = "release, time passes",
 		.sessions = 2, .requests = 2, .lead = 2, .lease = 8, .release = true,
-		.budget = {.ticks = 1, .switches = 1}},
+	.budget = {.ticks = 1, .switches = 1}},
 };
 
 #define TICK_US		FLAKE_US_PER_SECOND
@@ -502,29 +502,36 @@ typedef struct Part
 	size_t		size;
 } Part;
 
+static void
+add_part(Part **part, void *place, size_t size)
+{
+	(*part)->place = place;
+	(*part)->size = size;
+	(*part)++;
+}
+
 /* All that makes a state, where it is in memory. */
 static int
 list_parts(Part *parts)
 {
-	int			n = 0;
+	Part	   *part = parts;
+	size_t		size;
+	char	   *place;
 
-	parts[n++] = (Part) {(char *) &world, offsetof(World, backends)};
-	parts[n++] = (Part) {(char *) world.backends,
-	world.nbackends * sizeof(Backend)};
-	parts[n++] = (Part) {(char *) world.sets[0],
-	world.servers[0].nsets * sizeof(SlotSet)};
-	parts[n++] = (Part) {(char *) world.leases, world.nleases * sizeof(Lease)};
-	parts[n++] = (Part) {(char *) world.ids, world.nids * sizeof(GivenOut)};
-	parts[n++] = (Part) {(char *) world.wal, world.nrecords * sizeof(Record)};
+	add_part(&part, &world, offsetof(World, backends));
+	add_part(&part, world.backends, world.nbackends * sizeof(Backend));
+	add_part(&part, world.sets[0], world.servers[0].nsets * sizeof(SlotSet));
+	add_part(&part, world.leases, world.nleases * sizeof(Lease));
+	add_part(&part, world.ids, world.nids * sizeof(GivenOut));
+	add_part(&part, world.wal, world.nrecords * sizeof(Record));
 	for (int i = 0; i < world.nbackends; i++)
 	{
-		Part	   *state = &parts[n++];
-		Part	   *live = &parts[n++];
-
-		state->place = fiber_state(i, &state->size);
-		live->place = fiber_live(i, &live->size);
+		place = fiber_state(i, &size);
+		add_part(&part, place, size);
+		place = fiber_live(i, &size);
+		add_part(&part, place, size);
 	}
-	return n;
+	return part - parts;
 }
 
 /* The states on the way, one after the other. */

@@ -88,7 +88,8 @@ typedef struct Config
 	int			exchange_rate;	/* a session exchanges the mark's relation */
 	int			slow_rate;		/* flushes take long, or do not any more */
 	int			fail_rate;		/* flushes fail */
-	int			writer_rate;	/* the WAL writer flushes, or somebody's commit */
+	int			writer_rate;	/* the WAL writer flushes, or somebody's
+								 * commit */
 	int			counter_rate;	/* the cycle counter goes wrong */
 	int			wait_ticks;		/* no wait is longer; 0: not looked at */
 } Config;
@@ -102,7 +103,8 @@ typedef struct Record
 	int64		ns;
 	int8		database;
 	bool		foreign;		/* not as flake left it */
-	bool		hole;			/* others set it back: a crash would forget ids */
+	bool		hole;			/* others set it back: a crash would forget
+								 * ids */
 } Record;
 
 /* A database: its mark in shared memory, its relation, and who has locked it. */
@@ -120,7 +122,8 @@ typedef struct Database
 	Record		new_page;
 
 	/* for the checks */
-	int64		demand_ns;		/* ids must be later: others' values taken over */
+	int64		demand_ns;		/* ids must be later: others' values taken
+								 * over */
 	int			in_flight;		/* records that a move is going to flush */
 	int64		promised_ns;	/* the latest that the page was known to hold */
 	int64		seen_mark_us;
@@ -172,7 +175,8 @@ typedef struct Server
 	int			nsets;
 
 	/* between sessions and the lease worker */
-	Lease	   *lease;			/* the latest one; NULL: nothing is ever leased */
+	Lease	   *lease;			/* the latest one; NULL: nothing is ever
+								 * leased */
 	bool		released;		/* at least the registry was told so */
 	int64		wanted_us;		/* latest start of a tick that sessions need */
 } Server;
@@ -363,7 +367,7 @@ extern void end_exchange(Backend *backend, bool commit);
 extern void begin_server(Server *server);
 extern void restart_from(Server *server, int nrecords);
 extern void begin_wal(void);
-extern void trace(const char *fmt,...) pg_attribute_printf(1, 2);
+extern void trace(const char *fmt, ...) pg_attribute_printf(1, 2);
 
 /* registry.c */
 extern void first_lease(Server *server);
@@ -403,7 +407,7 @@ extern bool search_all(const char *only, bool quick);
 
 
 /* check.c */
-extern void fail(const char *fmt,...) pg_attribute_printf(1, 2);
+extern void fail(const char *fmt, ...) pg_attribute_printf(1, 2);
 extern void check_word(Backend *backend, int slot, uint64 old, uint64 new);
 extern void check_tick_moved(Backend *backend, uint64 old, uint64 new);
 extern void check_mark(Database *database);

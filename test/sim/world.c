@@ -16,7 +16,7 @@
 World		world;
 
 void
-trace(const char *fmt,...)
+trace(const char *fmt, ...)
 {
 	va_list		args;
 
@@ -287,11 +287,13 @@ flush_all(void)
 void
 begin_wal(void)
 {
+	const Record unset = {.foreign = true};
+
 	world.nrecords = 0;
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		world.databases[i].relation = ++world.last_relation;
-		write_record(i, (Record) {.foreign = true});
+		write_record(i, unset);
 	}
 	flush(world.nrecords);
 }
@@ -429,6 +431,7 @@ void
 begin_exchange(Backend *backend, int64 ns)
 {
 	Database   *database = &world.databases[backend->database];
+	const Record page = {.ns = ns, .foreign = true};
 
 	if (database->exchanger >= 0 ||
 		(database->relation_users & ~(1u << backend->number)) != 0)
@@ -438,7 +441,7 @@ begin_exchange(Backend *backend, int64 ns)
 		forget_ids(backend->database, -1, false);
 	database->exchanger = backend->number;
 	database->new_relation = ++world.last_relation;
-	database->new_page = (Record) {.ns = ns, .foreign = true};
+	database->new_page = page;
 	backend->invalidated = true;
 	hear_of_relation(backend);
 	trace("exchanges the relation of database %d", backend->database);
@@ -544,12 +547,13 @@ write_and_flush(Backend *backend, const FlakeMarkPlan *plan)
 {
 	Database   *database = &world.databases[backend->database];
 	int64		since_us = world.mono_us;
+	const Record record = {.ns = plan->write_ns};
 	bool		logged;
 
 	if (database->exchanger == backend->number)
-		database->new_page = (Record) {.ns = plan->write_ns};
+		database->new_page = record;
 	else
-		write_record(backend->database, (Record) {.ns = plan->write_ns});
+		write_record(backend->database, record);
 	database->in_flight = backend->page_seen = world.nrecords;
 	flake_sim_point();
 	/* with wal_level = minimal there is no WAL of a new relation */

@@ -177,7 +177,6 @@ bench_latency(PG_FUNCTION_ARGS)
 	Oid			function = PG_GETARG_OID(0);
 	int64		calls = PG_GETARG_INT64(2);
 	Histogram  *h = palloc0(sizeof(Histogram));
-	LOCAL_FCINFO(call, 1);
 	FmgrInfo	flinfo;
 	List	   *arguments = NIL;
 	Oid		   *types;
@@ -186,6 +185,8 @@ bench_latency(PG_FUNCTION_ARGS)
 	TupleDesc	tupdesc;
 	Datum		values[5];
 	bool		nulls[5] = {false};
+
+	LOCAL_FCINFO(call, 1);
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
