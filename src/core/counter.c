@@ -27,7 +27,6 @@
 #include "postgres.h"
 
 #include <math.h>
-#include <time.h>
 
 #include "core/env.h"
 #include "core/counter.h"
@@ -35,8 +34,6 @@
 #if defined(FLAKE_HAVE_COUNTER) && defined(__x86_64__)
 #include <cpuid.h>
 #endif
-
-
 
 /* A rate is taken over at least so long ... */
 #define MEASURE_NS			2000000

@@ -18,8 +18,6 @@
 #ifndef FLAKE_COUNTER_H
 #define FLAKE_COUNTER_H
 
-#include "postgres.h"
-
 /* However long a tick is, the clock is read at least this often. */
 #define FLAKE_COUNTER_MAX_US	INT64CONST(10000)
 

@@ -6,6 +6,8 @@
  * then the value, so that the error is about what a reader of the text sees
  * first.
  */
+#include "postgres.h"
+
 #include "core/encoding.h"
 
 #define DECIMAL_DIGITS	"0123456789"

@@ -10,8 +10,6 @@
 #ifndef FLAKE_ENCODING_H
 #define FLAKE_ENCODING_H
 
-#include "postgres.h"
-
 typedef enum FlakeEncoding
 {
 	FLAKE_DIGITS,				/* decimal digits without leading zeros */

@@ -16,8 +16,6 @@
 #ifndef FLAKE_ENV_H
 #define FLAKE_ENV_H
 
-#include "postgres.h"
-
 #include <time.h>
 
 #define FLAKE_US_PER_SECOND		INT64CONST(1000000)

@@ -5,8 +5,6 @@
 #ifndef FLAKE_LANES_H
 #define FLAKE_LANES_H
 
-#include "postgres.h"
-
 #include "core/session.h"
 
 extern void flake_lanes_init(FlakeSession *session);

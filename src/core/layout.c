@@ -7,9 +7,11 @@
  * not fit is reported, and nothing overflows.  The text form of layouts is in
  * layout_text.c.
  */
-#include "core/layout.h"
+#include "postgres.h"
 
 #include "common/int.h"
+
+#include "core/layout.h"
 
 /* libc's: the server's own pg_snprintf() would have to be linked. */
 #undef snprintf

@@ -37,8 +37,6 @@
 #ifndef FLAKE_LAYOUT_H
 #define FLAKE_LAYOUT_H
 
-#include "postgres.h"
-
 #define FLAKE_ID_BITS			63	/* bit 63 would make a bigint negative */
 #define FLAKE_FIELD_NAME_MAX	31	/* bytes of a field's name */
 #define FLAKE_MAX_NODE_BITS		31	/* to read: node_id is an int */

@@ -9,6 +9,8 @@
  * Both conversions count years from March, so that the leap day is the last
  * one, in eras of 400 years.  Day 0 of the first era is the 1st of March, 0000.
  */
+#include "postgres.h"
+
 #include "core/layout_text.h"
 
 /* libc's: the server's own pg_snprintf() would have to be linked. */

@@ -9,7 +9,7 @@
  * and ids with that bit are out of range.  Where its bits can be configured,
  * these are its defaults.
  */
-#include "core/layout.h"
+#include "postgres.h"
 
 #include "core/layout_text.h"
 

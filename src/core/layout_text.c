@@ -15,7 +15,7 @@
  * Pure, as layout.h says.  Therefore errors are returned as texts, in
  * PostgreSQL's style; every one shows the word that is wrong.
  */
-#include "core/layout.h"
+#include "postgres.h"
 
 #include "core/layout_text.h"
 

@@ -13,8 +13,6 @@
 #ifndef FLAKE_LEASE_H
 #define FLAKE_LEASE_H
 
-#include "postgres.h"
-
 #include "port/atomics.h"
 
 #include "core/env.h"

@@ -14,8 +14,6 @@
 #ifndef FLAKE_MARK_H
 #define FLAKE_MARK_H
 
-#include "postgres.h"
-
 #include "port/atomics.h"
 
 #include "core/env.h"

@@ -13,8 +13,6 @@
 #ifndef FLAKE_REFILL_H
 #define FLAKE_REFILL_H
 
-#include "postgres.h"
-
 #include "core/session.h"
 
 typedef enum FlakeAnswer

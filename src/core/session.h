@@ -10,8 +10,6 @@
 #ifndef FLAKE_SESSION_H
 #define FLAKE_SESSION_H
 
-#include "postgres.h"
-
 #include "port/atomics.h"
 
 #include "core/counter.h"

@@ -8,8 +8,6 @@
 #ifndef FLAKE_SLICE_H
 #define FLAKE_SLICE_H
 
-#include "postgres.h"
-
 #include "common/int.h"
 
 typedef struct Slice

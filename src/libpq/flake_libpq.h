@@ -8,8 +8,6 @@
 #ifndef FLAKE_LIBPQ_H
 #define FLAKE_LIBPQ_H
 
-#include "postgres.h"
-
 /* The library, and the function in it that returns the table. */
 #define FLAKE_LIBPQ_LIBRARY		"flake_libpq"
 #define FLAKE_LIBPQ_FUNCTION	"flake_libpq_functions"

@@ -5,8 +5,6 @@
 #ifndef FLAKE_BACKEND_H
 #define FLAKE_BACKEND_H
 
-#include "postgres.h"
-
 #include "core/session.h"
 
 extern FlakeSession *flake_backend_session(const char *text, size_t length);

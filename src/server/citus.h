@@ -5,8 +5,6 @@
 #ifndef FLAKE_CITUS_H
 #define FLAKE_CITUS_H
 
-#include "postgres.h"
-
 #include "server/error.h"
 
 typedef struct FlakeCitus

@@ -8,8 +8,6 @@
 #ifndef FLAKE_COMPAT_H
 #define FLAKE_COMPAT_H
 
-#include "postgres.h"
-
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"

@@ -5,8 +5,6 @@
 #ifndef FLAKE_DEFAULTS_H
 #define FLAKE_DEFAULTS_H
 
-#include "postgres.h"
-
 #include "nodes/primnodes.h"
 
 extern Const *flake_find_layout(Node *expression);

@@ -5,8 +5,6 @@
 #ifndef FLAKE_DURABLE_H
 #define FLAKE_DURABLE_H
 
-#include "postgres.h"
-
 #include "core/mark.h"
 
 /* How a look at the mark or a move of it has ended. */

@@ -6,8 +6,6 @@
 #ifndef FLAKE_ERROR_H
 #define FLAKE_ERROR_H
 
-#include "postgres.h"
-
 /* Whole texts in the style of the server's; "detail" and "hint" can be NULL. */
 typedef struct FlakeError
 {

@@ -9,8 +9,6 @@
 #ifndef FLAKE_SERVER_LEASE_H
 #define FLAKE_SERVER_LEASE_H
 
-#include "postgres.h"
-
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"

@@ -6,8 +6,6 @@
 #ifndef FLAKE_LOG_H
 #define FLAKE_LOG_H
 
-#include "postgres.h"
-
 #include "core/layout.h"
 
 extern const char *flake_time_text(int64 unix_us);

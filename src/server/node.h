@@ -5,8 +5,6 @@
 #ifndef FLAKE_NODE_H
 #define FLAKE_NODE_H
 
-#include "postgres.h"
-
 #include "core/layout.h"
 #include "core/lease.h"
 #include "server/error.h"

@@ -6,8 +6,6 @@
 #ifndef FLAKE_RELATION_H
 #define FLAKE_RELATION_H
 
-#include "postgres.h"
-
 #include "utils/relcache.h"
 
 #include "server/error.h"

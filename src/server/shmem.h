@@ -5,8 +5,6 @@
 #ifndef FLAKE_SHMEM_H
 #define FLAKE_SHMEM_H
 
-#include "postgres.h"
-
 #include "nodes/pg_list.h"
 #include "port/atomics.h"
 #include "storage/lwlock.h"

@@ -5,8 +5,6 @@
 #ifndef FLAKE_SQL_LAYOUT_H
 #define FLAKE_SQL_LAYOUT_H
 
-#include "postgres.h"
-
 #include "fmgr.h"
 
 #include "core/layout.h"

@@ -6,8 +6,6 @@
 #ifndef FLAKE_SQL_REGISTRY_TABLE_H
 #define FLAKE_SQL_REGISTRY_TABLE_H
 
-#include "postgres.h"
-
 #include "executor/spi.h"
 #include "storage/lockdefs.h"
 

@@ -5,8 +5,6 @@
 #ifndef FLAKE_SQL_ROW_H
 #define FLAKE_SQL_ROW_H
 
-#include "postgres.h"
-
 #include "access/htup_details.h"
 #include "common/int.h"
 #include "fmgr.h"

@@ -5,8 +5,6 @@
 #ifndef FLAKE_SQL_TEXT_H
 #define FLAKE_SQL_TEXT_H
 
-#include "postgres.h"
-
 #include "core/encoding.h"
 
 extern FlakeEncoding flake_encoding_arg(const text *name);
