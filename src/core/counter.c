@@ -1,28 +1,28 @@
 /*
  * counter.c
- *		Knowing that a tick lasts without reading the clock: the counter's rate.
+ *		The processor's cycle counter: its rate, and when to trust it.
  *
- * The counter is used only where the processor says that it runs at one rate
- * whatever the processor does: by cpuid on x86-64; by definition on 64-bit
- * Arm.  That rate is never assumed.  It is measured, in each process, when the
- * wall clock is read anyway, and again all the time, against the monotonic
- * clock: the wall clock may be stepped or stand still.
+ * The counter is used only if its rate is constant: x86-64 processors report
+ * that by cpuid, and 64-bit Arm defines it so.  The rate itself is never
+ * assumed.  Each process measures it whenever it reads the wall clock, against
+ * the monotonic clock, because the wall clock can step or stand still.
  *
- *	- A measurement goes from one pair of counter and clock to another at
- *	  least MEASURE_NS later.  The counter is read before and after the clock;
- *	  the two gaps together must be less than 1/PAIR_PART of the way, so a
- *	  process that lost the processor between them measures nothing wrong.
- *	- The counter is used when two measurements that follow each other agree
- *	  within RATE_TOLERANCE.  The rate is then always that of the last one.
- *	- When a later one does not agree (the counter jumped, stood still or
- *	  changed its rate), it is not used any more in this process.
+ *	- A measurement takes two pairs of counter and clock, at least MEASURE_NS
+ *	  apart.  For each pair the counter is read before and after the clock.  If
+ *	  the two gaps together are more than 1/PAIR_PART of the counts between the
+ *	  pairs, because the process lost the processor, there is no measurement.
+ *	- The counter is trusted once two successive measurements agree within
+ *	  RATE_TOLERANCE.  The rate in use is always the latest one.
+ *	- If a later measurement disagrees, because the counter jumped, stood still
+ *	  or changed its rate, this process never uses the counter again.
  *
- * On the safe side: a span is shortened by more than the rate can be off, and
- * by a microsecond; it begins at the counter's value before the clock was
- * read; a counter that goes back ends it at once (the difference is unsigned);
- * it never lasts longer than a tick, FLAKE_COUNTER_MAX_US or
- * FLAKE_COUNTER_MAX_IDS ids, so a step of the clock is noticed within a tick
- * and a counter that stands still within so many ids.
+ * A span, the number of counts for which the tick is taken to last, errs on the
+ * short side.  It is shortened by more than the rate can be wrong, and by a
+ * microsecond more.  It begins at the counter's value before the clock was
+ * read.  It ends at once if the counter goes back, because the difference is
+ * unsigned.  It is never longer than a tick or FLAKE_COUNTER_MAX_US, and never
+ * used for more than FLAKE_COUNTER_MAX_IDS ids: a step of the clock is noticed
+ * within a tick, and a counter that stands still within that many ids.
  */
 #include "postgres.h"
 
@@ -35,42 +35,42 @@
 #include <cpuid.h>
 #endif
 
-/* A rate is taken over at least so long ... */
+/* The shortest time over which the rate is measured */
 #define MEASURE_NS			2000000
 
-/* ... of which the time for reading pairs is at most this part ... */
+/* At most 1/PAIR_PART of it may pass while the two pairs are read */
 #define PAIR_PART			256
 
-/* ... must be one that a counter can have, per nanosecond ... */
+/* Rates that a counter can have, in counts per nanosecond */
 #define LOWEST_RATE			0.001
 #define HIGHEST_RATE		20.0
 
-/* ... and may differ from the last one by this part of it. */
+/* Two rates agree if they differ by at most this part of the first */
 #define RATE_TOLERANCE		(1.0 / 128)
 
-/* A span is shortened by this part (twice the tolerance) and so much. */
+/* A span is this part of the time that is left, less SPAN_MARGIN_NS */
 #define SPAN_PART			(1.0 - 2 * RATE_TOLERANCE)
 #define SPAN_MARGIN_NS		1000
 
 typedef enum CounterState
 {
-	COUNTER_BEGIN,				/* waiting for a first pair */
-	COUNTER_MEASURING,			/* no two rates that agree yet */
+	COUNTER_BEGIN,				/* no pair has been read yet */
+	COUNTER_MEASURING,			/* no two rates have agreed yet */
 	COUNTER_TRUSTED,
-	COUNTER_OFF,				/* not to be used, and why: see reason */
+	COUNTER_OFF,				/* never to be used, for the reason given */
 } CounterState;
 
-/* One per process: the processor's counter is the same for all sessions. */
+/* All sessions of a process share one counter. */
 static CounterState state = COUNTER_BEGIN;
 static const char *reason = NULL;
-static uint64 pair_count;		/* the pair that the next is measured from */
+static uint64 pair_count;		/* the first pair of the next measurement */
 static uint64 pair_gap;			/* counts that passed while it was read */
 static int64 pair_ns;
-static double rate;				/* counts per nanosecond; 0: none yet */
+static double rate;				/* counts per nanosecond; 0 if not measured */
 
 /*
- * Does the processor say that its counter never changes its rate?  In a virtual
- * machine it takes tens of microseconds to answer.
+ * Does the processor say that the counter's rate is constant?  In a virtual
+ * machine cpuid takes tens of microseconds.
  */
 static bool
 counter_is_invariant(void)
@@ -99,7 +99,7 @@ turn_off(const char *why)
 	reason = why;
 }
 
-/* Learn from another pair of counter and clock. */
+/* Measure the rate with another pair of counter and clock. */
 static void
 learn(uint64 count, uint64 gap, int64 ns)
 {
@@ -117,7 +117,7 @@ learn(uint64 count, uint64 gap, int64 ns)
 		}
 		if (passed_ns < MEASURE_NS)
 			return;
-		/* not before, so that a session's first id does not wait for it */
+		/* only now, so that a session's first id does not wait for cpuid */
 		if (rate == 0 && !counter_is_invariant())
 		{
 			turn_off("processor has no counter of a constant rate");
@@ -149,9 +149,7 @@ learn(uint64 count, uint64 gap, int64 ns)
 	pair_ns = ns;
 }
 
-/*
- * Read the wall clock, and what the counter was just before.
- */
+/* Read the counter and the wall clock, and learn about the rate. */
 FlakeSample
 flake_counter_sample(void)
 {
@@ -169,8 +167,8 @@ flake_counter_sample(void)
 }
 
 /*
- * A number of counts that surely takes less than "us" from a reading just
- * made.  0: the counter is not to be trusted.
+ * A number of counts that takes less than "us"; 0 if the counter cannot be
+ * trusted.
  */
 uint64
 flake_counter_span(int64 us)
@@ -184,7 +182,7 @@ flake_counter_span(int64 us)
 	return ns > 0 ? (uint64) (ns * rate) : 0;
 }
 
-/* For reports: is the counter used in this process, and why not. */
+/* Is the counter used in this process, or why not?  For tests. */
 const char *
 flake_counter_state(void)
 {

@@ -1,27 +1,26 @@
 /*
  * counter.h
- *		Knowing that a tick lasts without reading the clock.
+ *		The processor's cycle counter, to read the clock less often.
  *
- * Reading the wall clock is most of what an id costs.  A reading of the
- * processor's cycle counter costs less than half of it: so after each reading
- * of the clock a session computes for how many counts the tick surely lasts,
- * and until then looks at the counter only.
+ * Reading the wall clock is most of the cost of an id; reading the cycle
+ * counter costs less than half as much.  So after each reading of the clock a
+ * session computes a number of counts during which the tick cannot end, and
+ * until they have passed it reads only the counter.
  *
- * What is guaranteed, and what is not: that an id's time is right (P3) then
- * rests on the counter as well, with the precautions of counter.c.  That ids
- * are unique and ordered (P1, P2) does not: a range is a session's own
- * whatever the time is.
+ * An id's time (P3) then depends on the counter as well; counter.c says which
+ * precautions are taken.  Uniqueness and order (P1, P2) do not depend on it: a
+ * range belongs to its session whatever the time is.
  *
- * Built with FLAKE_CLOCK=system, or for another processor than the two below,
- * there is no counter and every id reads the clock.
+ * There is no counter, and every id reads the clock, if flake is built with
+ * FLAKE_CLOCK=system or for a processor other than the two below.
  */
 #ifndef FLAKE_COUNTER_H
 #define FLAKE_COUNTER_H
 
-/* However long a tick is, the clock is read at least this often. */
+/* The clock is read at least this often, however long a tick is ... */
 #define FLAKE_COUNTER_MAX_US	INT64CONST(10000)
 
-/* And once per so many ids, should the counter stand still. */
+/* ... and once per this many ids, in case the counter stands still. */
 #define FLAKE_COUNTER_MAX_IDS	64
 
 #if defined(FLAKE_SIMULATION)
@@ -31,7 +30,7 @@ extern uint64 flake_counter(void);
 
 #elif defined(FLAKE_CLOCK_SYSTEM)
 
-/* a developer's choice: none */
+/* the developer wants none */
 
 #elif defined(__x86_64__) && defined(__GNUC__)
 
@@ -72,13 +71,11 @@ flake_counter(void)
 }
 #endif
 
-/*
- * A reading of the wall clock together with the counter.
- */
+/* A reading of the counter and, right after it, of the wall clock. */
 typedef struct FlakeSample
 {
 	int64		wall_us;		/* microseconds since 1970 */
-	uint64		count;			/* the counter, not after that moment */
+	uint64		count;
 } FlakeSample;
 
 extern FlakeSample flake_counter_sample(void);

@@ -1,10 +1,9 @@
 /*
  * encoding.c
- *		Ids as texts: encoding and decoding.
+ *		Ids as text: encoding and decoding.
  *
- * A table drives both.  Decoding checks the characters first, then the length,
- * then the value, so that the error is about what a reader of the text sees
- * first.
+ * Decoding checks the characters, then the length, then the value, so that the
+ * error is about the most obvious fault.
  */
 #include "postgres.h"
 
@@ -19,10 +18,10 @@ typedef struct Encoding
 	const char *name;
 	const char *digits;			/* in the order of their values */
 	uint8		base;
-	uint8		width;			/* 0: as many as needed */
+	uint8		width;			/* number of digits; 0 if it varies */
 } Encoding;
 
-/* In the order of FlakeEncoding.  base^width is always above 2^63 - 1. */
+/* In the order of FlakeEncoding.  Each width is enough for 2^63 - 1. */
 static const Encoding encodings[FLAKE_ENCODING_COUNT] = {
 	{"digits", DECIMAL_DIGITS, 10, 0},
 	{"decimal", DECIMAL_DIGITS, 10, 19},
@@ -53,7 +52,7 @@ flake_encoding_by_name(const char *name, size_t len, FlakeEncoding *encoding)
 	return false;
 }
 
-/* Characters of every text in an encoding; 0 if they vary. */
+/* The length of every text in an encoding; 0 if it varies. */
 int
 flake_encoding_width(FlakeEncoding encoding)
 {
@@ -61,8 +60,8 @@ flake_encoding_width(FlakeEncoding encoding)
 }
 
 /*
- * Writes at least "width" digits, and returns how many.  Inline, so that "base"
- * is a constant: to divide by a variable takes several times as long.
+ * Write at least "width" digits, and return how many were written.  Inline, so
+ * that "base" is a constant: dividing by a variable takes several times as long.
  */
 static inline int
 write_digits(uint64 id, const char *digits, unsigned int base, int width,
@@ -81,8 +80,8 @@ write_digits(uint64 id, const char *digits, unsigned int base, int width,
 }
 
 /*
- * flake_encode_id writes an id, which must not be negative, and returns the
- * number of characters.  They are ASCII; no zero byte follows.
+ * flake_encode_id encodes an id, which must not be negative, and returns the
+ * length of the text.  It is ASCII and not terminated.
  */
 int
 flake_encode_id(int64 id, FlakeEncoding encoding, char buf[FLAKE_ENCODED_MAX])
@@ -116,7 +115,7 @@ digit_value(const Encoding *e, FlakeEncoding encoding, char c)
 	{
 		if (c >= 'a' && c <= 'z')
 			c -= 'a' - 'A';
-		/* Crockford's: letters that look like digits are read as these */
+		/* Crockford's rule for letters that look like digits */
 		if (c == 'I' || c == 'L')
 			c = '1';
 		else if (c == 'O')
@@ -128,11 +127,11 @@ digit_value(const Encoding *e, FlakeEncoding encoding, char c)
 }
 
 /*
- * flake_decode_id reads a text of that encoding.
+ * flake_decode_id decodes a text.
  *
- * On failure says why, and sets *offset to the byte where the text goes wrong:
- * the offending character, the place where characters are missing or too many,
- * or the end of a value that is too large.
+ * On failure it returns the reason, and sets *offset to the offending byte, to
+ * the place where characters are missing or too many begin, or to the digit that
+ * makes the value too large.
  */
 FlakeDecodeError
 flake_decode_id(const char *text, size_t len, FlakeEncoding encoding,

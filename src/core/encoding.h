@@ -1,11 +1,11 @@
 /*
  * encoding.h
- *		Ids as texts: the encodings of flake_encode() and its relatives.
+ *		Ids as text: the encodings of flake_encode() and other functions.
  *
- * All but plain digits have a fixed width, most significant digit first, and
- * digits in the order of their ASCII codes, so that texts compared as bytes
- * (COLLATE "C") come in the order of the ids.  Every id has exactly one text
- * in each encoding.  Pure, as layout.h says.
+ * All encodings but plain digits have a fixed width and digits in ASCII order,
+ * so that texts sort by COLLATE "C" as the ids do.  Each id has one text in each
+ * encoding; some encodings also read other spellings of it.  Pure, see
+ * layout.h.
  */
 #ifndef FLAKE_ENCODING_H
 #define FLAKE_ENCODING_H
@@ -14,10 +14,11 @@ typedef enum FlakeEncoding
 {
 	FLAKE_DIGITS,				/* decimal digits without leading zeros */
 	FLAKE_DECIMAL,				/* 19 decimal digits */
-	FLAKE_HEX,					/* 16 lower-case digits; reads upper-case */
-	FLAKE_BASE32,				/* 13 of Crockford's; reads lower-case, i l o */
-	FLAKE_BASE58,				/* 11 of Bitcoin's */
-	FLAKE_BASE62,				/* 11 of 0-9 A-Z a-z */
+	FLAKE_HEX,					/* 16 lower-case digits; reads upper case */
+	FLAKE_BASE32,				/* 13 of Crockford's digits; reads lower case,
+								 * I and L as 1, O as 0 */
+	FLAKE_BASE58,				/* 11 of Bitcoin's digits */
+	FLAKE_BASE62,				/* 11 digits from 0-9 A-Z a-z */
 } FlakeEncoding;
 
 #define FLAKE_ENCODING_COUNT	(FLAKE_BASE62 + 1)
@@ -26,10 +27,10 @@ typedef enum FlakeEncoding
 /* Why a text was refused. */
 typedef enum FlakeDecodeError
 {
-	FLAKE_DECODED,				/* it was not */
+	FLAKE_DECODED,				/* it was not refused */
 	FLAKE_DECODE_CHARACTER,		/* not a digit of the encoding */
 	FLAKE_DECODE_LENGTH,		/* too short or too long */
-	FLAKE_DECODE_LEADING_ZERO,	/* in plain digits */
+	FLAKE_DECODE_LEADING_ZERO,	/* not allowed in plain digits */
 	FLAKE_DECODE_RANGE,			/* above 2^63 - 1 */
 } FlakeDecodeError;
 

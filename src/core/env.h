@@ -1,17 +1,16 @@
 /*
  * env.h
- *		All that the core reads of its surroundings: the system's clocks.
+ *		The system's clocks.
  *
- * The processor's cycle counter comes on top (counter.h).  Everything else the
- * core is given by its callers: settings, the durable mark, shared memory.  It
- * needs nothing of the server, and in the simulation (test/sim) the same
- * functions read clocks that the simulation moves.
+ * Besides these and the processor's cycle counter (counter.h) the core reads
+ * nothing of its surroundings: its callers pass it settings, the durable mark
+ * and shared memory.  In the simulation (test/sim) these functions read clocks
+ * that the simulation moves.
  *
- * Wall-clock time is microseconds since 1970-01-01T00:00:00Z, as everywhere in
- * flake; it may step in either direction at any moment and nothing here hides
- * that.  The other two clocks cannot be set by anybody: the monotonic one
- * measures waits, the boot-time one (which also counts while the machine
- * sleeps) tells a wrong wall clock from a long pause.
+ * The wall clock counts microseconds since 1970-01-01T00:00:00Z, and can step
+ * forward or back at any moment.  Nobody can set the other two clocks: the
+ * monotonic one measures waits; the boot-time one, which also counts while the
+ * machine is suspended, tells a wrong wall clock from a long pause.
  */
 #ifndef FLAKE_ENV_H
 #define FLAKE_ENV_H
@@ -21,7 +20,7 @@
 #define FLAKE_US_PER_SECOND		INT64CONST(1000000)
 #define FLAKE_NS_PER_US			INT64CONST(1000)
 
-/* "No such time": before every time that an id can have. */
+/* No time is known; less than every time that an id can have. */
 #define FLAKE_NO_TIME			PG_INT64_MIN
 
 #ifndef FLAKE_SIMULATION
@@ -42,14 +41,14 @@ flake_clock_us(void)
 	return flake_read_clock(CLOCK_REALTIME);
 }
 
-/* Microseconds on a clock that nobody can set; for the length of waits. */
+/* Microseconds on a clock that nobody can set, to measure waits. */
 static inline int64
 flake_monotonic_us(void)
 {
 	return flake_read_clock(CLOCK_MONOTONIC);
 }
 
-/* Nanoseconds on such a clock, to measure short times with. */
+/* The same clock in nanoseconds, to measure the rate of the cycle counter. */
 static inline int64
 flake_monotonic_ns(void)
 {
@@ -59,7 +58,10 @@ flake_monotonic_ns(void)
 	return (int64) now.tv_sec * (FLAKE_US_PER_SECOND * FLAKE_NS_PER_US) + now.tv_nsec;
 }
 
-/* Microseconds, going on while the machine is suspended where there is such. */
+/*
+ * Microseconds on a clock that nobody can set and that goes on while the
+ * machine is suspended, if the system has such a clock.
+ */
 static inline int64
 flake_boottime_us(void)
 {

@@ -2,63 +2,62 @@
  * lanes.c
  *		Which slot a session takes numbers from, and how many.
  *
- * All that changes a slot's word is here.  The caller (refill.c) has checked
- * the tick; why no number is taken twice, and why a session's ids increase, is
- * argued there, from these rules:
+ * Only this file changes the words of slots.  The caller (refill.c) has checked
+ * the tick.  The argument there, why no number is taken twice and why a
+ * session's ids increase, depends on these rules:
  *
- *	- A word is moved by compare-and-swap only, from the value that was read to
- *	  a larger one of the tick that was asked for, at most to the tick's end.
- *	  What lies between is the session's range.
- *	- In a tick that is new to it a session may begin at any slot.  Within a
+ *	- A word is changed only by compare-and-swap, from the value that was read
+ *	  to a larger one, which is in the requested tick.  The numbers in between
+ *	  are the session's range.
+ *	- In a tick that is new to it a session can begin at any slot.  Within a
  *	  tick it goes on at the slot that it has reached, or at a higher one.
  *
- * The rest is about speed and neighbourhood, not about correctness.  Rows that
- * are made one after the other should have ids one after the other, whichever
- * sessions make them: then a primary key's index is filled from the left to the
- * right and its pages stay full.  So all sessions take from slot 0 as long as
- * they can, and spill to the next slot when it is used up.  How many numbers a
- * session takes at once depends on whether it is
+ * Everything else is for speed, and to keep ids close together.  Rows that are
+ * inserted one after the other should have successive ids, whichever sessions
+ * insert them: then the index of a primary key grows at its right end and its
+ * pages stay full.  So all sessions take from slot 0 as long as they can, and
+ * go on to the next slot when it is used up.  How many numbers a session takes
+ * at once depends on its state:
  *
  *	alone		Nobody else has taken from its slots lately.  Its range has one
- *				number at first and twice as many with each further request in
+ *				number at first, and twice as many with each further request in
  *				the same tick.
- *	shared		Somebody has: the word was not as the session left it, or a slot
- *				that it came to had been used in this tick.  SHARED_NUMBERS numbers
- *				are taken one by one, in the order in which sessions ask
- *				(flake_lanes_take_next() is the quick way to do that), or as many
- *				at once as the caller is sure to need.  If nobody else is seen
- *				meanwhile it is alone again.  Without slot bits a session is always
- *				in this state, and takes one at a time whatever the caller needs:
- *				its ids promise that order.
- *	crowded		Too many of its compare-and-swaps failed: sessions want numbers
- *				faster than one word can be passed from processor to processor.
- *				For CROWDED_US it keeps to a lane of its own, its home slot and
- *				those above, where its ranges grow as if it were alone; order and
- *				density are lost anyway.
+ *	shared		Somebody has: the word is not as the session left it, or the
+ *				session has come to a slot that was used in this tick.  It takes
+ *				the next SHARED_NUMBERS numbers one by one, in the order in which
+ *				sessions ask (quickly, by flake_lanes_take_next()), or as many at
+ *				once as the caller is sure to need.  If it meets nobody else
+ *				meanwhile, it is alone again.  Without slot bits a session is
+ *				always in this state and never takes more than the caller must
+ *				have in one piece, because ids are to increase across sessions.
+ *	crowded		Too many of its compare-and-swaps have failed: sessions want
+ *				numbers faster than processors can pass the word around.  For
+ *				CROWDED_US it keeps to a lane of its own, the slots from its home
+ *				slot up, and takes numbers as if it were alone.
  *
- * A session that comes to the end of the last slot in its lane begins at slot 0
- * for as long, still as a crowded one, for there may be room below: so it does not
- * wait in two ticks that follow each other while lower slots have numbers.
+ * When a crowded session has used up its lane, there may still be numbers in the
+ * slots below.  So it begins at slot 0 for the next CROWDED_US, and never waits
+ * in two successive ticks while lower slots have numbers.
  */
 #include "postgres.h"
 
 #include "core/lanes.h"
 
-/* After others were seen, so many numbers are taken one by one. */
+/* How many numbers are taken one by one after others have been met */
 #define SHARED_NUMBERS	64
 
 /*
- * A compare-and-swap that fails adds to a score, one that succeeds takes one
- * point off: it rises to the limit where more than one in FAILED_POINTS + 1
- * fail for a while.
+ * A compare-and-swap that fails adds FAILED_POINTS to the session's score, one
+ * that succeeds takes off one.  So the score reaches CROWDED_POINTS if more than
+ * one in FAILED_POINTS + 1 fail for a while.
  */
 #define FAILED_POINTS	8
 #define CROWDED_POINTS	48
 
-/* How long a session is crowded before it tries to share again. */
+/* How long a session is crowded before it tries to share again */
 #define CROWDED_US		64000
 
-/* Nothing is known about others. */
+/* Forget what is known about other sessions. */
 void
 flake_lanes_init(FlakeSession *session)
 {
@@ -70,7 +69,7 @@ flake_lanes_init(FlakeSession *session)
 	session->low_until = 0;
 }
 
-/* The first tick that begins CROWDED_US after the end of this one, or later. */
+/* A tick that begins at least CROWDED_US after the end of this one. */
 static inline int64
 tick_after(const FlakeSession *session, int64 tick)
 {
@@ -90,14 +89,14 @@ is_shared(const FlakeSession *session, int64 tick)
 		(session->one_by_one > 0 && !is_crowded(session, tick));
 }
 
-/* Does the session pass over the slots below its home slot? */
+/* Does the session skip the slots below its home slot? */
 static inline bool
 keeps_to_lane(const FlakeSession *session, int64 tick)
 {
 	return is_crowded(session, tick) && tick >= session->low_until;
 }
 
-/* How many numbers of "tick" to take at once. */
+/* How many numbers to take at once. */
 static inline uint64
 wanted(const FlakeSession *session, int64 tick, uint64 need, uint64 least)
 {
@@ -109,8 +108,8 @@ wanted(const FlakeSession *session, int64 tick, uint64 need, uint64 least)
 }
 
 /*
- * The word of a slot has been read: has somebody else taken from it?  Of a slot
- * at which the session was not last, only numbers of this tick tell.
+ * The word of a slot has been read: has somebody else taken from it?  If it is
+ * not the session's last slot, that is so only if it was used in this tick.
  */
 static inline void
 look_for_others(FlakeSession *session, uint32 slot, int64 tick, uint64 word)
@@ -120,7 +119,7 @@ look_for_others(FlakeSession *session, uint32 slot, int64 tick, uint64 word)
 		session->one_by_one = SHARED_NUMBERS;
 }
 
-/* A compare-and-swap has succeeded, or failed. */
+/* Keep the score, after each compare-and-swap. */
 static inline void
 count_success(FlakeSession *session)
 {
@@ -139,10 +138,7 @@ count_failure(FlakeSession *session, int64 tick)
 	}
 }
 
-/*
- * The last "count" numbers up to "word" have been taken: they are the session's
- * range.
- */
+/* The last "count" numbers up to "word" are the session's range now. */
 static void
 own_range(FlakeSession *session, uint32 slot, uint64 word, uint64 count)
 {
@@ -168,8 +164,8 @@ own_range(FlakeSession *session, uint32 slot, uint64 word, uint64 count)
 }
 
 /*
- * Take a range of a slot's numbers of "tick".  False: it has less than "least",
- * or the session leaves it for its home slot.
+ * Take a range from one slot.  False if it has fewer than "least" numbers of the
+ * tick, or if the session has become crowded and must leave it for its lane.
  */
 static bool
 take_from(FlakeSession *session, uint32 slot, int64 tick, uint64 need,
@@ -192,7 +188,7 @@ take_from(FlakeSession *session, uint32 slot, int64 tick, uint64 need,
 		count = Min(wanted(session, tick, need, least), last_word - next + 1);
 
 		FLAKE_POINT();
-		/* on failure "word" is what it is now */
+		/* on failure this updates "word" */
 		if (pg_atomic_compare_exchange_u64(&place->word, &word,
 										   next + count - 1))
 		{
@@ -205,9 +201,7 @@ take_from(FlakeSession *session, uint32 slot, int64 tick, uint64 need,
 	return false;
 }
 
-/*
- * The same of the first slot from "slot" on that has them.
- */
+/* Take a range from "slot" or the first one above it that has enough. */
 static bool
 take_upward(FlakeSession *session, uint32 slot, int64 tick, uint64 need,
 			uint64 least)
@@ -224,9 +218,10 @@ take_upward(FlakeSession *session, uint32 slot, int64 tick, uint64 need,
 }
 
 /*
- * Take a range of "tick" for a session that is going to want "need" ids and
- * can't use fewer than "least".  False: no slot has so many; or if the session
- * has been in this tick before, none from the one on that it has reached.
+ * Take a range of "tick", for a caller that is going to need "need" ids and
+ * cannot use a range of fewer than "least".  False if no slot has that many
+ * numbers left; or, if the session has taken from this tick before, neither the
+ * slot that it has reached nor a higher one.
  */
 bool
 flake_lanes_take(FlakeSession *session, int64 tick, uint64 need, uint64 least)
@@ -243,14 +238,14 @@ flake_lanes_take(FlakeSession *session, int64 tick, uint64 need, uint64 least)
 	if (!keeps_to_lane(session, tick))
 		return false;
 
-	/* the end of its lane, but perhaps there is room below */
+	/* its lane is used up, but perhaps not the slots below */
 	session->low_until = tick_after(session, tick);
 	return first && take_upward(session, 0, tick, need, least);
 }
 
 /*
- * The tick before "tick" is used up and the session has nothing in it: take as
- * many numbers as it can't do without.
+ * Take "count" numbers of a tick that is ahead of the layout's tick, and no more
+ * than the caller cannot do without.
  */
 bool
 flake_lanes_take_ahead(FlakeSession *session, int64 tick, uint64 count)
@@ -260,8 +255,9 @@ flake_lanes_take_ahead(FlakeSession *session, int64 tick, uint64 count)
 }
 
 /*
- * The quick way to take numbers one by one: the next one of the session's last
- * tick and slot.  False: there is none, or the session is not to take them so.
+ * The quick way to take numbers one by one: take the next number of the
+ * session's last tick and slot.  False if there is none, or if the session is
+ * not in the shared state.
  */
 bool
 flake_lanes_take_next(FlakeSession *session)
@@ -277,7 +273,7 @@ flake_lanes_take_next(FlakeSession *session)
 	{
 		look_for_others(session, session->slot, session->last_tick, word);
 		FLAKE_POINT();
-		/* on failure "word" is what it is now */
+		/* on failure this updates "word" */
 		if (pg_atomic_compare_exchange_u64(&place->word, &word, word + 1))
 		{
 			count_success(session);

@@ -1,11 +1,9 @@
 /*
  * layout.c
- *		The arithmetic of layouts: between times and ticks, between nodes and
- *		the bits of an id.
+ *		The arithmetic of layouts: times and ticks, node ids and bits.
  *
- * Pure, as layout.h says.  Every function is right for every int64: what does
- * not fit is reported, and nothing overflows.  The text form of layouts is in
- * layout_text.c.
+ * Pure, see layout.h.  Conversions of times accept every int64: nothing
+ * overflows, and a result that does not fit is reported.
  */
 #include "postgres.h"
 
@@ -13,12 +11,12 @@
 
 #include "core/layout.h"
 
-/* libc's: the server's own pg_snprintf() would have to be linked. */
+/* Use libc's, because pg_snprintf() would have to be linked. */
 #undef snprintf
 
 /*
- * flake_layout_issuable tells whether ids can be issued by a layout, and not
- * merely read; if not, *error says why.
+ * flake_layout_issuable tells whether a layout can issue ids, and not only read
+ * them.  If not, *error says why.
  */
 bool
 flake_layout_issuable(const FlakeLayout *layout, FlakeLayoutError *error)
@@ -35,15 +33,16 @@ flake_layout_issuable(const FlakeLayout *layout, FlakeLayoutError *error)
 	else if (layout->slot_bits > 0 && layout->seq_bits > 0 &&
 			 layout->slot_shift != layout->seq_shift + layout->seq_bits)
 	{
-		/* else ids of a session that spills to the next slot could fall */
+		/* or a session that goes on to the next slot could get lower ids */
 		snprintf(error->detail, sizeof(error->detail),
 				 "In a layout that issues ids, field \"slot\" is directly above field \"sequence\".");
 	}
 	else if (layout->tick_us > FLAKE_MAX_ISSUE_TICK_US)
 	{
 		/*
-		 * Each start of the server may put ids a tick ahead of the clock, and
-		 * with them, by the mark, those of all layouts in the database.
+		 * Each start of the server can put ids ahead of the clock by a tick,
+		 * and all layouts of the database with them, since they share the
+		 * mark.
 		 */
 		snprintf(error->detail, sizeof(error->detail),
 				 "A layout that issues ids has a tick of at most %d ms.",
@@ -57,8 +56,8 @@ flake_layout_issuable(const FlakeLayout *layout, FlakeLayoutError *error)
 }
 
 /*
- * The tick that holds a time, both counted from the same day.  Unsigned, for
- * two such times can be further apart than an int64 can say.
+ * Find the tick that contains a time.  The epoch and the time count from the
+ * same day.  The difference is unsigned, because it can exceed an int64.
  */
 static FlakeRange
 tick_between(const FlakeLayout *layout, int64 epoch, int64 time, int64 *tick)
@@ -68,7 +67,7 @@ tick_between(const FlakeLayout *layout, int64 epoch, int64 time, int64 *tick)
 
 	if (time < epoch)
 	{
-		/* rounded up, towards the past */
+		/* round towards the past */
 		ticks = ((uint64) epoch - (uint64) time - 1) / tick_us + 1;
 		*tick = ticks > (uint64) PG_INT64_MAX ? PG_INT64_MIN : -(int64) ticks;
 		return FLAKE_BEFORE;
@@ -80,7 +79,7 @@ tick_between(const FlakeLayout *layout, int64 epoch, int64 time, int64 *tick)
 		FLAKE_AFTER : FLAKE_IN_RANGE;
 }
 
-/* When a tick begins, counted from the same day as the epoch given. */
+/* Find when a tick begins, counted from the same day as the epoch. */
 static FlakeRange
 tick_start(const FlakeLayout *layout, int64 epoch, int64 tick, int64 *time)
 {
@@ -88,7 +87,7 @@ tick_start(const FlakeLayout *layout, int64 epoch, int64 tick, int64 *time)
 
 	if (tick < 0)
 	{
-		/* from PG_INT64_MIN up to the epoch */
+		/* the result must not be below PG_INT64_MIN */
 		if (pg_mul_u64_overflow(0 - (uint64) tick, (uint64) layout->tick_us,
 								&distance) ||
 			distance > (uint64) epoch - (uint64) PG_INT64_MIN)
@@ -100,7 +99,7 @@ tick_start(const FlakeLayout *layout, int64 epoch, int64 tick, int64 *time)
 		return FLAKE_IN_RANGE;
 	}
 
-	/* from the epoch up to PG_INT64_MAX */
+	/* nor above PG_INT64_MAX */
 	if (pg_mul_u64_overflow((uint64) tick, (uint64) layout->tick_us,
 							&distance) ||
 		distance > (uint64) PG_INT64_MAX - (uint64) epoch)
@@ -113,9 +112,9 @@ tick_start(const FlakeLayout *layout, int64 epoch, int64 tick, int64 *time)
 }
 
 /*
- * flake_layout_tick_at finds the tick that holds a time in microseconds since
- * 1970.  *tick is set also when it is outside the layout: a negative number
- * before the epoch, and never beyond what an int64 holds.
+ * flake_layout_tick_at finds the tick that contains a time in microseconds since
+ * 1970.  *tick is set even if the layout does not have that tick: it is negative
+ * before the epoch, and is clamped to the range of an int64.
  */
 FlakeRange
 flake_layout_tick_at(const FlakeLayout *layout, int64 unix_us, int64 *tick)
@@ -124,9 +123,9 @@ flake_layout_tick_at(const FlakeLayout *layout, int64 unix_us, int64 *tick)
 }
 
 /*
- * flake_layout_tick_start tells when a tick begins, in microseconds since
- * 1970, for any tick.  Out of range is only what an int64 does not hold; then
- * *unix_us is the int64 nearest to it.
+ * flake_layout_tick_start finds when a tick begins, in microseconds since 1970.
+ * The layout need not have that tick.  If the time does not fit an int64,
+ * *unix_us is clamped.
  */
 FlakeRange
 flake_layout_tick_start(const FlakeLayout *layout, int64 tick, int64 *unix_us)
@@ -134,7 +133,10 @@ flake_layout_tick_start(const FlakeLayout *layout, int64 tick, int64 *unix_us)
 	return tick_start(layout, layout->epoch_us, tick, unix_us);
 }
 
-/* The same two with a timestamptz, which reaches 29 years beyond Unix time. */
+/*
+ * The same two functions for a timestamptz, whose epoch is 2000, so that it can
+ * hold times that do not fit an int64 when counted from 1970.
+ */
 FlakeRange
 flake_layout_tick_at_pg(const FlakeLayout *layout, int64 pg_us, int64 *tick)
 {
@@ -148,8 +150,7 @@ flake_layout_tick_start_pg(const FlakeLayout *layout, int64 tick, int64 *pg_us)
 }
 
 /*
- * flake_layout_node puts the parts of an id's node together, free and fixed,
- * as they are in the id.
+ * flake_layout_node extracts the node from an id: all its parts, free and fixed.
  */
 int64
 flake_layout_node(const FlakeLayout *layout, int64 id)
@@ -168,9 +169,9 @@ flake_layout_node(const FlakeLayout *layout, int64 id)
 }
 
 /*
- * flake_layout_node_part gives an id of a server, 0 in all fields but the
- * node's: its node id is spread over the free parts, the fixed ones have their
- * values.  The node id must be at most flake_layout_max_node().
+ * flake_layout_node_part returns an id with only the node's parts set: the free
+ * parts to a server's node id, which must be at most flake_layout_max_node(),
+ * and the fixed parts to their values.
  */
 int64
 flake_layout_node_part(const FlakeLayout *layout, int64 node)

@@ -1,26 +1,25 @@
 /*
  * layout.h
- *		What the bits of an id mean: the pure part of flake.
+ *		Layouts: what the bits of an id mean.
  *
- * Everything here is arithmetic on its arguments: no shared memory, no
- * settings, no clock, no error reporting, no memory allocation, so that the
- * same code serves SQL functions, the issuing code, the simulation and the
- * fuzzers.
+ * The functions here are pure: they use their arguments and nothing else, no
+ * shared memory, settings, clock, error reporting or memory allocation.  So SQL
+ * functions, the simulation and the fuzzers can all use them.
  *
- * Vocabulary, used everywhere in flake:
+ * Vocabulary:
  *
  *	layout		which bits of a 63-bit id hold which field, how long a tick is,
  *				and when tick 0 began
- *	field		a named run of bits: time, slot, sequence, and the parts of the
- *				node, which are all fields of other names
+ *	field		a named run of bits: "time", "slot", "sequence", or, with any
+ *				other name, a part of the node
  *	epoch		when tick 0 began
  *	tick		the unit of an id's time, counted from the epoch
- *	node		the server: the parts put together, most significant first
- *	part		a field of the node; either free, then the server's node id
- *				(flake.node_id) is spread over it, or fixed by the layout
- *	slot		which of a server's lanes an id was taken from
- *	lane		a slot seen as a resource: sessions that take ids from different
- *				lanes do not get in each other's way
+ *	node		the server: all its parts together, most significant first
+ *	part		a field of the node.  A free part holds bits of the server's node
+ *				id (flake.node_id); a fixed part has the value that the layout
+ *				gives it
+ *	slot		one of the server's counters; the one that an id was taken from
+ *	lane		the slots that a session keeps to when others get in its way
  *	sequence	the number within one tick and slot
  *	preset		a layout that has a name
  *
@@ -39,22 +38,24 @@
 
 #define FLAKE_ID_BITS			63	/* bit 63 would make a bigint negative */
 #define FLAKE_FIELD_NAME_MAX	31	/* bytes of a field's name */
-#define FLAKE_MAX_NODE_BITS		31	/* to read: node_id is an int */
-#define FLAKE_MAX_SEQUENCE_BITS 31	/* to read: sequence is an int */
-#define FLAKE_MAX_SLOT_BITS		31	/* to read: slot is an int */
-#define FLAKE_MAX_ISSUE_NODE_BITS 22	/* to issue */
-#define FLAKE_MAX_ISSUE_SLOT_BITS 12	/* to issue: 64 bytes of memory each */
-#define FLAKE_MAX_ISSUE_TICK_US INT64CONST(1000000) /* to issue: a second */
+#define FLAKE_MAX_NODE_BITS		31	/* SQL functions show node, slot and */
+#define FLAKE_MAX_SEQUENCE_BITS 31	/* sequence as integers */
+#define FLAKE_MAX_SLOT_BITS		31
 #define FLAKE_MAX_TICK_US		INT64CONST(86400000000) /* a day */
 
-/* Time, slot, sequence, and node parts of at least a bit. */
+/* Lower limits for layouts that issue ids, and do not only read them */
+#define FLAKE_MAX_ISSUE_NODE_BITS 22
+#define FLAKE_MAX_ISSUE_SLOT_BITS 12	/* a slot takes 64 bytes of memory */
+#define FLAKE_MAX_ISSUE_TICK_US INT64CONST(1000000) /* a second */
+
+/* Time, slot, sequence, and parts of the node that have one bit each. */
 #define FLAKE_MAX_FIELDS		(3 + FLAKE_MAX_NODE_BITS)
 
-/* No text form is longer: so many fields, each at its longest, and options. */
+/* The longest text form: all fields, each as long as possible, and options. */
 #define FLAKE_LAYOUT_TEXT_MAX \
 	(FLAKE_MAX_FIELDS * (FLAKE_FIELD_NAME_MAX + sizeof(":31=2147483647 ")) + 80)
 
-/* timestamptz counts from 2000-01-01, 10957 days after Unix time does. */
+/* A timestamptz counts from 2000-01-01, 10957 days after the Unix epoch. */
 #define FLAKE_PG_EPOCH_US		(10957 * INT64CONST(86400000000))
 
 typedef enum FlakeFieldKind
@@ -71,33 +72,33 @@ typedef struct FlakeField
 	FlakeFieldKind kind;
 	uint8		bits;			/* 1 .. 63 */
 	uint8		shift;			/* position of its lowest bit in the id */
-	bool		fixed;			/* only a part of the node can be */
-	int64		value;			/* of a fixed part, else 0 */
+	bool		fixed;			/* true only for a part of the node */
+	int64		value;			/* value of a fixed part, else 0 */
 } FlakeField;
 
 /*
- * A layout, ready for use.  A missing field has 0 bits.
+ * A parsed layout.  A missing field has 0 bits.
  */
 typedef struct FlakeLayout
 {
 	int64		epoch_us;		/* start of tick 0, microseconds since 1970 */
 	int64		tick_us;		/* length of a tick in microseconds, >= 1 */
 	uint8		time_bits;
-	uint8		time_shift;		/* = number of bits below the time */
-	uint8		node_bits;		/* all parts of the node together */
-	uint8		free_node_bits; /* the parts that are not fixed */
+	uint8		time_shift;		/* the number of bits below the time */
+	uint8		node_bits;		/* of all parts of the node together */
+	uint8		free_node_bits; /* of the parts that are not fixed */
 	uint8		slot_bits;
 	uint8		slot_shift;
 	uint8		seq_bits;
 	uint8		seq_shift;
 	uint8		nfields;
-	int64		fixed_id;		/* fixed parts at their values, else 0 */
+	int64		fixed_id;		/* an id with only the fixed parts set */
 	FlakeField	fields[FLAKE_MAX_FIELDS];	/* most significant first */
 } FlakeLayout;
 
 /*
- * Why a layout's text was refused: a whole primary message and optional
- * detail and hint in PostgreSQL's style.
+ * Why a layout was refused: a primary message, and perhaps a detail and a hint,
+ * in PostgreSQL's style.
  */
 typedef struct FlakeLayoutError
 {
@@ -106,7 +107,7 @@ typedef struct FlakeLayoutError
 	char		hint[256];		/* may be empty */
 } FlakeLayoutError;
 
-/* How a conversion between id or time and tick can end. */
+/* The result of a conversion between time and tick. */
 typedef enum FlakeRange
 {
 	FLAKE_IN_RANGE,
@@ -133,7 +134,7 @@ extern FlakeRange flake_layout_tick_start_pg(const FlakeLayout *layout,
 extern int64 flake_layout_node(const FlakeLayout *layout, int64 id);
 extern int64 flake_layout_node_part(const FlakeLayout *layout, int64 node);
 
-/* The highest value of a field of that many bits. */
+/* The highest value of a field with this many bits. */
 static inline int64
 flake_mask(int bits)
 {
@@ -146,21 +147,21 @@ flake_layout_max_tick(const FlakeLayout *layout)
 	return flake_mask(layout->time_bits);
 }
 
-/* The highest node id that a server can have: it fills the free parts. */
+/* The highest node id that fits the free parts of the node. */
 static inline int64
 flake_layout_max_node(const FlakeLayout *layout)
 {
 	return flake_mask(layout->free_node_bits);
 }
 
-/* The highest number of an id in its tick and node, slots included. */
+/* The highest number that slot and sequence together can have. */
 static inline int64
 flake_layout_max_number(const FlakeLayout *layout)
 {
 	return flake_mask(layout->slot_bits + layout->seq_bits);
 }
 
-/* Bits in use: an id above this mask (or below 0) is none of the layout. */
+/* The highest id of the layout, with every bit set that it uses. */
 static inline int64
 flake_layout_max_id(const FlakeLayout *layout)
 {
@@ -191,9 +192,7 @@ flake_layout_sequence(const FlakeLayout *layout, int64 id)
 	return (id >> layout->seq_shift) & flake_mask(layout->seq_bits);
 }
 
-/*
- * The lowest and the highest id of a tick, whatever fixed parts the layout has.
- */
+/* The lowest and the highest id of a tick, fixed parts disregarded. */
 static inline int64
 flake_layout_min_id(const FlakeLayout *layout, int64 tick)
 {

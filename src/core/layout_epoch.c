@@ -1,27 +1,27 @@
 /*
  * layout_epoch.c
- *		The epoch in a layout's text: reading and writing it.
+ *		The epoch in the text of a layout: parsing and formatting.
  *
- * Days are those of the proleptic Gregorian calendar, counted from 1970, as
- * PostgreSQL's.  The arithmetic is flake's own: libc's depends on the
- * environment, and layouts must link without the server (see layout.h).
+ * Dates are in the proleptic Gregorian calendar, as PostgreSQL's.  libc's
+ * functions depend on the environment, and the server's must not be needed
+ * (see layout.h), so the arithmetic is done here.
  *
- * Both conversions count years from March, so that the leap day is the last
- * one, in eras of 400 years.  Day 0 of the first era is the 1st of March, 0000.
+ * Years begin in March, so that the leap day is the last day of the year, and
+ * are counted in eras of 400 years.  The first era begins on 0000-03-01.
  */
 #include "postgres.h"
 
 #include "core/layout_text.h"
 
-/* libc's: the server's own pg_snprintf() would have to be linked. */
+/* Use libc's, because pg_snprintf() would have to be linked. */
 #undef snprintf
 
-/* Where the years 0001 and 10000 begin. */
+/* The beginning of the years 0001 and 10000 */
 #define MIN_EPOCH_US	(-719162 * US_PER_DAY)
 #define END_EPOCH_US	(2932897 * US_PER_DAY)
 
 #define DAYS_PER_ERA	146097
-#define DAYS_TO_1970	719468	/* from the 1st of March, 0000 */
+#define DAYS_TO_1970	719468	/* from 0000-03-01 */
 
 static int64
 floor_div(int64 a, int64 b)
@@ -68,7 +68,7 @@ days_in_month(int year, int month)
 	return days[month - 1] + (leap && month == 2);
 }
 
-/* Takes two digits off *s, a number of at most max. */
+/* Take two digits off *s; false if they exceed max. */
 static bool
 take_two(Slice *s, int max, int *value)
 {
@@ -105,7 +105,10 @@ take_date(Slice *s, int64 *us)
 		day > days_in_month(year, month))
 		return false;
 
-	/* year 0000, some of whose days have no era, is below the lowest epoch */
+	/*
+	 * days before 0000-03-01 have no era; all of the year 0000 is out of
+	 * range
+	 */
 	*us = year == 0 ? MIN_EPOCH_US - US_PER_DAY * 366 :
 		days_from_civil(year, month, day) * US_PER_DAY;
 	return true;
@@ -185,7 +188,7 @@ read_timestamp(Slice s, int64 *us)
 	return EPOCH_VALID;
 }
 
-/* Unix milliseconds; what is far out of range is clamped, but stays so. */
+/* Unix milliseconds.  Clamping avoids an overflow; the result is still out of range. */
 static bool
 read_unix_ms(Slice s, int64 *us)
 {
@@ -200,7 +203,7 @@ read_unix_ms(Slice s, int64 *us)
 }
 
 /*
- * flake_epoch_parse reads a date, a timestamp with offset, or Unix
+ * flake_epoch_parse parses a date, a timestamp with offset, or Unix
  * milliseconds.
  */
 EpochStatus
@@ -216,8 +219,8 @@ flake_epoch_parse(Slice value, int64 *unix_us)
 }
 
 /*
- * flake_epoch_format writes a timestamp in UTC, with as many digits of the
- * second's fraction as needed.
+ * flake_epoch_format writes a timestamp in UTC, with as many fractional digits
+ * as needed.
  */
 void
 flake_epoch_format(int64 unix_us, char buf[EPOCH_TEXT_MAX])

@@ -2,12 +2,12 @@
  * layout_preset.c
  *		The layouts that have a name.
  *
- * flake's own, then those of other software, as its source code has them; each
- * is a text that flake_layout_parse() reads.  A preset never changes: stored
- * ids are read by it, and columns' defaults name it.  Where the other software lets
- * the time use the sign bit, one time bit is left out here: ids stay positive,
- * and ids with that bit are out of range.  Where its bits can be configured,
- * these are its defaults.
+ * flake's own come first, then those of other software, taken from its source
+ * code or documentation.  A preset must never change, because stored ids are
+ * parsed with it and defaults of columns name it.  Where the other software uses
+ * the sign bit for the time, the preset has one time bit less, and negative ids
+ * are out of range.  Where its bits can be configured, the preset has its
+ * defaults.
  */
 #include "postgres.h"
 
@@ -18,16 +18,16 @@ const LayoutPreset flake_layout_presets[] =
 	/* The default: 256 servers, 64 lanes, 16,384 ids per ms and server. */
 	{"flake", "time:41 node:8 slot:6 sequence:8"},
 
-	/* 41/10/12 as the first snowflakes, with lanes taken from the counter. */
+	/* 41/10/12 as Twitter's snowflakes; the slot is taken from the sequence. */
 	{"classic", "time:41 node:10 slot:5 sequence:7"},
 
-	/* Below 2^53, hence exact as a JavaScript number. */
+	/* Below 2^53, so JavaScript's numbers are exact. */
 	{"js", "time:41 node:5 slot:2 sequence:5"},
 
 	/* 64 servers, 65,536 ids per ms and server. */
 	{"wide", "time:41 node:6 slot:6 sequence:10"},
 
-	/* As the default, but without lanes: increasing over the whole server. */
+	/* As the default, but without slots: ids increase across all sessions. */
 	{"ordered", "time:41 node:8 sequence:14"},
 
 	/*
@@ -37,21 +37,24 @@ const LayoutPreset flake_layout_presets[] =
 	{"timeshard", "time:41 node:10 sequence:12 epoch=1702385533000"},
 
 	/*
-	 * EasyFlake 0.3.1, easyflake/easyflake.py.  Time takes what is left of 64
-	 * bits; its time_scale gives ticks of 1us to 1s.
+	 * EasyFlake 0.3.1, easyflake/easyflake.py.  The time has the rest of the
+	 * 64 bits; time_scale sets ticks of 1us to 1s.
 	 */
 	{"easyflake", "time:47 node:8 sequence:8 epoch=1675859040000"},
 
 	/* Snowfall 1.0.7, snowfall/main.py.  The counter is above the node. */
 	{"snowfall", "time:40 sequence:11 node:12 epoch=1577836800000"},
 
-	/* pyflake, main.py.  No default epoch: this is that of its examples. */
+	/*
+	 * pyflake, main.py.  It has no default epoch: this one is in its
+	 * examples.
+	 */
 	{"pyflake", "time:41 seed:5 pid:5 sequence:12 epoch=1555301520000"},
 
 	/* Hazelcast FlakeIdGeneratorProxy.java.  The sequence is above the node. */
 	{"hazelcast", "time:41 sequence:6 node:16 epoch=1514764800000"},
 
-	/* Twitter's snowflake; its ten node bits are a data centre and a worker. */
+	/* Twitter's snowflake.  The node is a data centre and a worker. */
 	{"twitter", "time:41 datacenter:5 worker:5 sequence:12 epoch=1288834974657"},
 
 	/* Discord developer documentation, "Snowflakes". */
@@ -67,8 +70,8 @@ const LayoutPreset flake_layout_presets[] =
 	{"sonyflake2", "time:39 sequence:8 node:16 epoch=1735689600000 tick=10ms"},
 
 	/*
-	 * Mastodon, lib/mastodon/snowflake.rb.  Not exact: its low bits are no
-	 * counter, and it rounds to the nearest millisecond.
+	 * Mastodon, lib/mastodon/snowflake.rb.  Not exact: its low bits are not a
+	 * counter, and it rounds the time to the nearest millisecond.
 	 */
 	{"mastodon", "time:47 sequence:16 epoch=0"},
 

@@ -2,41 +2,41 @@
  * layout_text.c
  *		The text form of layouts: parser and formatter.
  *
- * A layout's text is a list of words, separated by white space: the fields
+ * The text of a layout is a list of words, separated by white space: the fields
  * from the most significant bit as name:bits, or name:bits=value for a fixed
- * part of the node, then the options epoch=... and tick=...  In the place of
- * the fields a preset's name may stand, for its fields and options; options
- * that follow it replace the preset's own.
+ * part of the node, then the options epoch=... and tick=...  The name of a
+ * preset stands for its fields and options; options that follow it replace its
+ * own.
  *
- * There is one canonical text per layout: the preset's name if it has one,
- * else the full form, with both options.  flake_layout_format() writes it, and
- * flake_layout_parse() reads it back to the same layout.
+ * Each layout has one canonical text: the name of its preset if it has one, else
+ * the full form with both options.  flake_layout_format() writes it, and
+ * flake_layout_parse() gets the same layout from it.
  *
- * Pure, as layout.h says.  Therefore errors are returned as texts, in
- * PostgreSQL's style; every one shows the word that is wrong.
+ * Pure, see layout.h.  So errors are returned as texts, which show the word that
+ * is wrong.
  */
 #include "postgres.h"
 
 #include "core/layout_text.h"
 
-/* libc's: the server's own pg_vsnprintf() would have to be linked. */
+/* Use libc's, because pg_vsnprintf() would have to be linked. */
 #undef vsnprintf
 #undef PG_PRINTF_ATTRIBUTE
 #define PG_PRINTF_ATTRIBUTE	__printf__
 
-/* 2025-01-01T00:00:00Z, and one millisecond: what a text without them means. */
+/* 2025-01-01T00:00:00Z and one millisecond */
 #define DEFAULT_EPOCH_US	(20089 * US_PER_DAY)
 #define DEFAULT_TICK_US		US_PER_MS
 
-/* An error message shows at most this many bytes of an offending word. */
+/* An error message shows at most this many bytes of a word. */
 #define MAX_SHOWN		48
 
 typedef struct Parser
 {
 	FlakeLayout *layout;
 	FlakeLayoutError *error;
-	bool		fields_done;	/* an option or a preset's name was read */
-	bool		has_epoch;		/* the option was given */
+	bool		fields_done;	/* an option or a preset has been parsed */
+	bool		has_epoch;		/* the option has been parsed */
 	bool		has_tick;
 	char		shown[MAX_SHOWN + 4];	/* a word for an error message */
 } Parser;
@@ -50,7 +50,7 @@ static void add_detail(FlakeLayoutError *error,
 static void add_hint(FlakeLayoutError *error,
 					 const char *format, ...) pg_attribute_printf(2, 3);
 
-/* snprintf() at the end of the text; *len also counts what does not fit. */
+/* Append to the text; *len also counts what does not fit. */
 static void
 append(char *buf, size_t size, size_t *len, const char *format, ...)
 {
@@ -64,7 +64,7 @@ append(char *buf, size_t size, size_t *len, const char *format, ...)
 	*len += n;
 }
 
-/* Sets the primary message and returns false, for "return refuse(...)". */
+/* Set the primary message, and return false for "return refuse(...)". */
 static bool
 refuse(FlakeLayoutError *error, const char *format, ...)
 {
@@ -105,7 +105,7 @@ show(Parser *p, Slice word)
 	if (len > MAX_SHOWN)
 	{
 		/*
-		 * Never cut a multi-byte character: in every server encoding, all its
+		 * Don't cut a multibyte character.  In every server encoding all its
 		 * bytes have the high bit set.
 		 */
 		len = MAX_SHOWN;
@@ -117,7 +117,7 @@ show(Parser *p, Slice word)
 	return p->shown;
 }
 
-/* Refuses a first word that is not the time. */
+/* Refuse a first word that is not the time. */
 static bool
 refuse_first(Parser *p, Slice word)
 {
@@ -246,7 +246,7 @@ parse_bits(Parser *p, Slice word, const FlakeField *field, Slice digits,
 	return false;
 }
 
-/* Do the bits of all fields so far and of this one fit into an id? */
+/* Do this field and all before it fit into an id? */
 static bool
 check_sum(Parser *p, Slice word, FlakeFieldKind kind, int bits)
 {
@@ -277,7 +277,7 @@ check_sum(Parser *p, Slice word, FlakeFieldKind kind, int bits)
 	return true;
 }
 
-/* The value of a fixed part; the field's bits are known. */
+/* Parse the value of a fixed part, whose number of bits is known. */
 static bool
 parse_value(Parser *p, Slice word, FlakeField *field, Slice digits)
 {
@@ -307,7 +307,7 @@ parse_value(Parser *p, Slice word, FlakeField *field, Slice digits)
 	return false;
 }
 
-/* "rest" is what follows the colon: bits, or bits=value. */
+/* Parse a field; "rest" follows the colon: bits, or bits=value. */
 static bool
 parse_field(Parser *p, Slice word, Slice name, Slice rest)
 {
@@ -343,7 +343,7 @@ parse_field(Parser *p, Slice word, Slice name, Slice rest)
 	return true;
 }
 
-/* Parses fields and options up to the end of the text. */
+/* Parse fields and options up to the end of the text. */
 static bool
 parse_words(Parser *p, Slice rest)
 {
@@ -380,7 +380,7 @@ list_presets(char *buf, size_t size)
 	append(buf, size, &len, ".");
 }
 
-/* Parses what a preset's name stands for. */
+/* Parse the text of a preset. */
 static bool
 parse_preset(Parser *p, Slice name)
 {
@@ -406,7 +406,7 @@ parse_preset(Parser *p, Slice name)
 	return false;
 }
 
-/* Derives from the fields what is kept beside them. */
+/* Set what follows from the fields: positions and sums of bits. */
 static void
 place_fields(FlakeLayout *layout)
 {
@@ -443,10 +443,9 @@ place_fields(FlakeLayout *layout)
 }
 
 /*
- * flake_layout_parse reads the text form of a layout.
+ * flake_layout_parse parses the text of a layout, which need not be terminated.
  *
- * Returns false and says in *error why it is none; *layout then holds nothing
- * of use.  Names are lower-case, and the text need not end with a zero byte.
+ * On failure it returns false and sets *error, and *layout is undefined.
  */
 bool
 flake_layout_parse(const char *text, size_t len,
@@ -479,7 +478,7 @@ flake_layout_parse(const char *text, size_t len,
 	return true;
 }
 
-/* Do two layouts mean the same, the names of their fields included? */
+/* Are two layouts the same, including the names of their fields? */
 static bool
 same_layout(const FlakeLayout *a, const FlakeLayout *b)
 {
@@ -498,7 +497,7 @@ same_layout(const FlakeLayout *a, const FlakeLayout *b)
 	return true;
 }
 
-/* The name of a layout that is a preset, else NULL. */
+/* The name of the preset that a layout is equal to, or NULL. */
 static const char *
 preset_name(const FlakeLayout *layout)
 {
@@ -519,8 +518,9 @@ preset_name(const FlakeLayout *layout)
 /*
  * flake_layout_format writes the canonical text of a layout.
  *
- * FLAKE_LAYOUT_TEXT_MAX bytes are always enough.  Returns the text's length
- * without its zero byte; if that is not below size, the text was cut.
+ * FLAKE_LAYOUT_TEXT_MAX bytes are always enough.  Like snprintf(), it returns
+ * the length of the whole text; if that is not less than "size", the text was
+ * truncated.
  */
 size_t
 flake_layout_format(const FlakeLayout *layout, char *buf, size_t size)
@@ -535,8 +535,8 @@ flake_layout_format(const FlakeLayout *layout, char *buf, size_t size)
 }
 
 /*
- * flake_layout_format_full writes the full form, also of a preset; in the same
- * way as flake_layout_format().
+ * flake_layout_format_full does the same, but writes the full form even of a
+ * preset.
  */
 size_t
 flake_layout_format_full(const FlakeLayout *layout, char *buf, size_t size)

@@ -1,8 +1,8 @@
 /*
  * layout_text.h
- *		The parts of a layout's text form that have files of their own.
+ *		What the parser of layouts shares with epochs and presets.
  *
- * Private to the layout_*.c files; everybody else includes layout.h.
+ * Private to the layout_*.c files; other files include layout.h.
  */
 #ifndef FLAKE_LAYOUT_TEXT_H
 #define FLAKE_LAYOUT_TEXT_H
@@ -15,16 +15,16 @@
 #define US_PER_MINUTE	(60 * US_PER_SEC)
 #define US_PER_DAY		(86400 * US_PER_SEC)
 
-/* How reading an epoch can end. */
+/* The result of parsing an epoch. */
 typedef enum EpochStatus
 {
 	EPOCH_VALID,
 	EPOCH_INVALID,
-	EPOCH_WITHOUT_OFFSET,		/* a timestamp, but of which time zone? */
+	EPOCH_WITHOUT_OFFSET,		/* a timestamp in an unknown time zone */
 	EPOCH_OUT_OF_RANGE,
 } EpochStatus;
 
-/* 2025-01-01T00:00:00.123456Z */
+/* Enough for 2025-01-01T00:00:00.123456Z */
 #define EPOCH_TEXT_MAX	32
 
 /* layout_epoch.c */

@@ -1,86 +1,87 @@
 /*
  * mark.c
- *		The durable mark: what is decided about it.
+ *		The durable mark: decisions about it.
  *
  * Why no id of a database comes again after a crash, a restart, a promotion or
  * a step of the clock (the second half of promise P1):
  *
- *	(a) Before an id of a tick is taken, flake_mark_covers() has seen a
- *		published mark, about the session's own relation, not earlier than the
- *		tick's start, which is the id's time (refill.c).
- *	(b) A mark is published, under the mark's lock, after the page holds it or
- *		a later one and the WAL of that is flushed: by the session that has
- *		flushed it, or after an early move by whoever finds that others have,
- *		see below.  So at every moment a crash leaves a page that is not
- *		earlier than any published mark.  (If others set it back, only from
- *		when that is repaired, which the next session that wants a range sees
- *		to.  And a crash takes a relation whose transaction had not ended, with
- *		the ids that only this transaction could have made.)
- *	(c) After a start the page is read before the first id: it is the start
- *		mark, and ids begin after the whole tick that holds it.  It is not read
- *		during recovery: a session that was open on a standby reads it after
- *		the promotion, when all WAL has been replayed.
- *	(d) Nothing lowers a mark: what is written is never less than the published
- *		mark, nor than what the page holds.
- *	(e) Others may change the page: setval(), a restore, a subscription to all
- *		sequences.  Whenever it is not as we left it, ids go on after what it
- *		says (start_us), for there may be rows with ids up to then.  A session
- *		peeks at the page before each range; page_ns and next_ns, which it
- *		compares with, change only after start_us did (flake_mark_prepare), so a
- *		session that finds the page to be ours knows the start mark that came
- *		from it.  What the page held before we wrote is not ours any more when
- *		its lock is released (flake_mark_written): somebody may set it to that
- *		again.
- *		A value further ahead of the clock than ids may be is not taken over:
- *		ids are refused while it stands on the page, and whoever set it can set
- *		it back.  Where the node id is leased the start mark does not bind, so
- *		all that can be written down is taken over; the mark is
- *		kept up for releases (lease.c) and for the day when the node id is fixed.
- *	(f) The relation can be exchanged (DROP and CREATE EXTENSION, also rolled
- *		back, ALTER SEQUENCE).  A session whose relation is not the one that
- *		the shared values are about takes it over first: raises its page to
- *		the published mark, flushes, publishes the relation.  So where the
- *		published relation is the session's own, its page is not earlier than
- *		any mark published before.  Writers publish relation before mark,
- *		readers read mark before relation.
+ *	(a) Before an id is taken from a tick, flake_mark_covers() has seen a
+ *		published mark of the session's own relation that is not earlier than
+ *		the start of the tick, which is the id's time (refill.c).
+ *	(b) A mark is published under the mark's lock, and only after the page holds
+ *		it or a later one and the WAL of that has been flushed.  The session that
+ *		flushed it publishes it; after an early move, see below, whoever finds it
+ *		flushed.  So after a crash at any moment the page is not earlier than any
+ *		published mark.  There are two exceptions.  If others set the page back,
+ *		this holds again once the next session that wants a range has repaired
+ *		it.  And a crash removes a relation whose transaction had not committed,
+ *		but with it the ids that only this transaction could have made.
+ *	(c) After a start the page is read before the first id is made.  Its value is
+ *		the start mark: ids begin in the tick after the one that contains it.
+ *		The page is not read during recovery.  A session that was open on a
+ *		standby reads it after the promotion, when all WAL has been replayed.
+ *	(d) A mark is never lowered: what is written is not less than the published
+ *		mark and the value of the page.
+ *	(e) Others can change the page: setval(), a restore, a subscription to all
+ *		sequences.  If it is not as we left it, there can be rows with ids up to
+ *		its value, so the start mark is raised to that.  A session peeks at the
+ *		page before each range and compares it with page_ns and next_ns.  These
+ *		are changed after start_us (flake_mark_prepare), so a session that finds
+ *		the page to be ours also sees the start mark that came from it.  When the
+ *		page's lock is released, the value that was there before we wrote is no
+ *		longer ours (flake_mark_written), because others can set it again.
+ *		A value that is further ahead of the clock than ids can be is not taken
+ *		over.  No ids are made while it is on the page, and whoever set it can
+ *		set it back.  If the node id is leased, the start mark does not count,
+ *		so every value that fits the page is taken over; the mark is still kept,
+ *		for releases (lease.c) and for the time when the node id is not leased
+ *		any more.
+ *	(f) The relation can be replaced by DROP and CREATE EXTENSION, which can be
+ *		rolled back, or by ALTER SEQUENCE.  A session whose relation is not the
+ *		one that the shared values are about takes its own over first: it raises
+ *		the page to the published mark, flushes, and publishes the relation.  So
+ *		if the published relation is the session's own, the page is not earlier
+ *		than any mark published before.  The relation is published before the
+ *		mark, and the mark is read before the relation.
  *
  * Early moves
  *
- * While ids are made, the mark is moved early by one session, which writes the
- * page and leaves it to the WAL writer, or to anybody's commit, to flush that.
- * Until then the new mark is pending: "pending" says how far the WAL must be
- * flushed, page_ns what may be published then.  Both are set before the mark's
- * lock is released, and the session can't be cancelled or end in between; a
- * backend that is killed takes the shared memory along.  Pending is only what was
- * written on a page that was as we left it, and so of the relation that the shared
- * values are about; each further write ends that, before it touches the page
- * (flake_mark_prepare).  So under the lock what is pending is what we wrote last,
- * and the relation was neither taken over nor its page repaired meanwhile.  If
- * others have changed the page, whoever looks next repairs it first.  Whether a
- * crash comes before the flush, and leaves the old page, or after it, the
- * published mark is not later than the page.  A server that was promoted has
- * nothing pending, for a standby makes no ids.
+ * While ids are made, one session moves the mark early: it writes the page, and
+ * leaves the flush to the WAL writer or to anybody's commit.  Until the flush the
+ * move is pending: "pending" says how far the WAL must be flushed, and page_ns
+ * what can be published then.  Both are set before the mark's lock is released,
+ * and the session cannot be cancelled in between.  (If a backend is killed, the
+ * server starts again with new shared memory.)
  *
- * Behind a slow disk early moves flush themselves, to learn how slow it is; so
- * does one session when the WAL writer is late.
+ * A move is left pending only if the page was as we left it, so it is about the
+ * relation that the shared values are about.  Each further write ends the pending
+ * state before it changes the page (flake_mark_prepare).  So under the lock the
+ * pending move is the last one, and since then the relation has not been taken
+ * over nor its page repaired.  If others have changed the page, whoever looks next
+ * repairs it first.  A crash before the flush leaves the old page, and a crash
+ * after it the new one; neither is earlier than the published mark.  After a
+ * promotion nothing is pending, because a standby makes no ids.
+ *
+ * If the disk is slow, early moves flush the WAL themselves, to measure how slow
+ * it is.  So does one session if the WAL writer is late.
  *
  * How far the mark is moved
  *
- * After a start ids begin after the mark, so what it is ahead of the clock is
- * what they are ahead then.  Moved a second beyond the *time asked for*, starts
- * that follow each other quickly would add up; moved a second beyond the
- * *clock*, sessions whose ids are further ahead than that would write it for
- * each tick.  So it is moved to the later of the clock and a second, and the
- * time asked for and a bit; the bit is nothing at first and while ids are at
- * the clock, and doubles from a tick to a second while they are ahead of it.
- * (Where every tick is used up from one start to the next, ids can't fall back
- * to the clock in between, and each start may add that bit.)
+ * After a start ids are as far ahead of the clock as the mark was.  If the mark
+ * were moved a second beyond the time that is needed, starts in quick succession
+ * would add up.  If it were moved a second beyond the clock, sessions whose ids
+ * are further ahead would have to move it in each tick.  So it is moved to the
+ * later of the clock plus a second and the needed time plus ahead_us, which is
+ * zero while ids are at the clock, and doubles with each move from a tick to a
+ * second while they are ahead of it.  (If every tick is used up from one start to
+ * the next, ids cannot fall back to the clock in between, and each start can add
+ * ahead_us.)
  *
- * When a write takes long, the mark is moved further by twice that time, or the
- * clock would have passed it before the write is done.  It is never moved beyond
- * what a start could use at once or within the grace, however slow the disk once
- * was.  Only a request that the clock has overtaken even so may go beyond that
- * limit; otherwise it might never end.
+ * If writes take long, the mark is moved further by twice the time of the last
+ * one, or the clock would pass it before the write is done.  But it is not moved
+ * further ahead than ids could be after a start, at once or after a short wait
+ * (FLAKE_LEAD_GRACE_US), unless the needed time is later, or the clock has
+ * overtaken two moves for the same request, which might never end otherwise.
  */
 #include "postgres.h"
 
@@ -99,14 +100,14 @@ flake_mark_init(FlakeMark *mark)
 	pg_atomic_init_u64(&mark->write_us, 0);
 }
 
-/* Is a flush so slow that the clock might pass the mark meanwhile? */
+/* Is a flush so slow that the clock could pass the mark meanwhile? */
 static bool
 is_slow(FlakeMark *mark)
 {
 	return flake_time_read(&mark->write_us) > FLAKE_MARK_EARLY_US / 2;
 }
 
-/* Where the mark would be moved to now. */
+/* The time that the mark would be moved to now. */
 static int64
 target(FlakeMark *mark, const FlakeMarkNeed *need)
 {
@@ -124,8 +125,8 @@ target(FlakeMark *mark, const FlakeMarkNeed *need)
 }
 
 /*
- * Is it time to move the mark early?  Not while that is pending, but when it has
- * been so for too long.
+ * Is it time to move the mark early?  Not if an early move is pending already,
+ * unless the mark will be needed soon.
  */
 static bool
 is_time(FlakeMark *mark, int64 mark_us, const FlakeMarkNeed *need)
@@ -143,8 +144,8 @@ is_time(FlakeMark *mark, int64 mark_us, const FlakeMarkNeed *need)
 }
 
 /*
- * What the published mark says of a time, to a session whose relation is
- * "relation".
+ * Does the published mark cover need->until_us, for a session whose relation is
+ * "relation"?
  */
 FlakeCover
 flake_mark_covers(FlakeMark *mark, uint64 relation, const FlakeMarkNeed *need)
@@ -152,7 +153,7 @@ flake_mark_covers(FlakeMark *mark, uint64 relation, const FlakeMarkNeed *need)
 	int64		mark_us = flake_time_read(&mark->mark_us);
 
 	FLAKE_POINT();
-	/* the mark before the relation: see (f) */
+	/* read the mark before the relation, see (f) */
 	pg_read_barrier();
 	if (pg_atomic_read_u64(&mark->relation) != relation)
 		return FLAKE_OTHER_MARK;
@@ -161,7 +162,7 @@ flake_mark_covers(FlakeMark *mark, uint64 relation, const FlakeMarkNeed *need)
 	return is_time(mark, mark_us, need) ? FLAKE_COVERED_BARELY : FLAKE_COVERED;
 }
 
-/* The bit that the mark is moved beyond the time asked for next. */
+/* How far beyond the needed time the next move goes. */
 static int64
 next_ahead(FlakeMark *mark, const FlakeMarkNeed *need)
 {
@@ -172,10 +173,10 @@ next_ahead(FlakeMark *mark, const FlakeMarkNeed *need)
 }
 
 /*
- * What is to be done, given what was found under the lock.  Changes nothing.
+ * Decide what to do, given what was found under the lock.  Changes nothing.
  *
- * Without a time to be covered: see only that the shared values are about this
- * relation, and that what others left on the page is taken over.
+ * If no time has to be covered, the purpose is only to make the shared values
+ * this relation's, and to take over what others left on the page.
  */
 FlakeMarkPlan
 flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
@@ -190,7 +191,7 @@ flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
 		found->relation == pg_atomic_read_u64(&mark->relation);
 	plan.relation = found->relation;
 	plan.first = pg_atomic_read_u64(&mark->relation) == 0;
-	/* rounded up, as the first tick after it must be */
+	/* round up, because ids must be later */
 	plan.page_us = found->page_ns <= 0 ? FLAKE_NO_TIME :
 		(found->page_ns - 1) / FLAKE_NS_PER_US + 1;
 	plan.start_us = plan.as_we_left_it ? start_us : Max(start_us, plan.page_us);
@@ -211,7 +212,7 @@ flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
 	new_us = Max(plan.page_us, published);
 	if (need->until_us == FLAKE_NO_TIME)
 	{
-		/* no id has been issued yet: nothing that must be on the page */
+		/* no id has been made yet, so nothing needs to be on the page */
 		if (published == FLAKE_NO_TIME)
 			return plan;
 		if (plan.as_we_left_it && new_us == plan.page_us)
@@ -221,7 +222,7 @@ flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
 	{
 		if (found->early)
 		{
-			/* what others have changed is repaired by whoever looks next */
+			/* if others have changed the page, the next look repairs it */
 			if (!plan.as_we_left_it || !is_time(mark, published, need))
 			{
 				plan.verdict = FLAKE_MARK_NOT_WORTH_IT;
@@ -237,9 +238,8 @@ flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
 		}
 
 		/*
-		 * A page that covers enough may do so only in memory, after a
-		 * setval() whose WAL is not flushed: so what is to be published is
-		 * written here.
+		 * Even if the page covers enough, it is written again before it is
+		 * published: the WAL of somebody's setval() may not be flushed yet.
 		 */
 		if (plan.as_we_left_it && new_us == plan.page_us && new_us == published)
 			return plan;
@@ -258,8 +258,8 @@ flake_mark_plan(FlakeMark *mark, const FlakeMarkFound *found,
 }
 
 /*
- * Before the page is written, and before its lock is released: the start mark,
- * then what the page is going to hold.  See (e).
+ * Before the page is written: set the start mark, then what the page is going to
+ * hold, see (e).  The page is locked.
  */
 void
 flake_mark_prepare(FlakeMark *mark, const FlakeMarkPlan *plan)
@@ -276,9 +276,9 @@ flake_mark_prepare(FlakeMark *mark, const FlakeMarkPlan *plan)
 }
 
 /*
- * After the page was written, and before its lock is released: what it held
- * before is not ours any more.  What others have changed stays different until
- * it is repaired for good, so that all sessions wait for that.
+ * After the page was written, but before its lock is released: forget its
+ * previous value, see (e).  If others had changed the page, page_ns is left
+ * alone until the repair is flushed, so that all sessions wait for that.
  */
 void
 flake_mark_written(FlakeMark *mark, const FlakeMarkPlan *plan, uint64 wal_end)
@@ -290,8 +290,8 @@ flake_mark_written(FlakeMark *mark, const FlakeMarkPlan *plan, uint64 wal_end)
 }
 
 /*
- * After the page was written and flushed, where that was planned: the
- * relation, then its mark.  See (f).
+ * After the page was written and flushed, if that was planned: publish the
+ * relation, then the mark, see (f).
  */
 void
 flake_mark_publish(FlakeMark *mark, const FlakeMarkPlan *plan)
@@ -309,7 +309,7 @@ flake_mark_publish(FlakeMark *mark, const FlakeMarkPlan *plan)
 	pg_atomic_write_u64(&mark->pending, 0);
 }
 
-/* After what is pending was flushed: the mark.  See (b). */
+/* After a pending move was flushed: publish the mark, see (b). */
 void
 flake_mark_publish_pending(FlakeMark *mark)
 {

@@ -1,15 +1,15 @@
 /*
  * mark.h
- *		The durable mark: what is decided about it.
+ *		The durable mark: decisions about it.
  *
- * The mark of a database is a time on disk, and the statement "no id of this
- * database with a later time was ever issued".  Here is the pure part: when it
- * covers a time, where it is moved, what a value found on disk means, and in
- * which order the shared values change.  Reading, writing and flushing the
- * page is src/server/durable.c.  The argument why it all holds is at the top
- * of mark.c.
+ * The mark of a database is a time on disk, which says that no id of this
+ * database with a later time was ever issued.  This is the pure part: whether
+ * the mark covers a time, how far to move it, what a value found on disk means,
+ * and in which order the shared values change.  src/server/durable.c reads,
+ * writes and flushes the page.  mark.c begins with the argument why ids do not
+ * come again.
  *
- * Times are microseconds since 1970; on the page it is nanoseconds.
+ * Times are in microseconds since 1970, on the page in nanoseconds.
  */
 #ifndef FLAKE_MARK_H
 #define FLAKE_MARK_H
@@ -18,116 +18,111 @@
 
 #include "core/env.h"
 
-/* How far ahead of the clock the mark is moved. */
+/* How far ahead of the clock the mark is moved */
 #define FLAKE_MARK_AHEAD_US		FLAKE_US_PER_SECOND
 
-/* With less than this left, one session moves it early, if that gains as much. */
+/* With less than this left, one session moves it early, if by at least as much */
 #define FLAKE_MARK_EARLY_US		(FLAKE_MARK_AHEAD_US / 2)
 
-/* With less than this left, a session flushes what others should have. */
+/* With less than this left, a session flushes an early move itself */
 #define FLAKE_MARK_LATE_US		(FLAKE_MARK_AHEAD_US / 10)
 
-/* A session waits this long for a clock that is behind by more than allowed. */
+/* A clock that is behind by this much more than is allowed is waited for */
 #define FLAKE_LEAD_GRACE_US		FLAKE_US_PER_SECOND
 
-/* The last time that can be written down: 2262-04-11. */
+/* The last time that fits the page, 2262-04-11 */
 #define FLAKE_MARK_MAX_US		(PG_INT64_MAX / FLAKE_NS_PER_US)
 
 /*
- * The mark of one database, in shared memory.  All of it is read without a
- * lock; whoever moves the mark holds one (durable.c).
+ * The mark of one database, in shared memory.  It is read without a lock, and
+ * changed under the mark's lock (durable.c).
  */
 typedef struct FlakeMark
 {
-	/* which relation the rest is about, as the server names it; 0: none yet */
+	/* identity of the relation that the other values are about; 0: none yet */
 	pg_atomic_uint64 relation;
 
-	/*
-	 * int64: the published mark, and after which time this database's ids
-	 * begin
-	 */
+	/* int64: the published mark */
 	pg_atomic_uint64 mark_us;
+
+	/* int64: the start mark; ids of this database begin after it */
 	pg_atomic_uint64 start_us;
 
 	/*
-	 * int64: what we left on the relation's page, in nanoseconds, and what is
-	 * being written there; the same while nobody writes
+	 * int64, in nanoseconds: what we left on the relation's page, and what we
+	 * are writing there; the same if nobody is writing
 	 */
 	pg_atomic_uint64 page_ns;
 	pg_atomic_uint64 next_ns;
 
 	/*
-	 * How far the WAL must be flushed before page_ns may be published; 0: it
-	 * has been; FLAKE_MARK_MOVING: somebody is going to
+	 * how far the WAL must be flushed before page_ns can be published; 0 if
+	 * that was done, FLAKE_MARK_MOVING while somebody is moving the mark
 	 */
 	pg_atomic_uint64 pending;
 
-	/*
-	 * how far ahead of an id's time it is moved while ids are ahead of the
-	 * clock
-	 */
+	/* how far beyond an id's time to move the mark next, see mark.c */
 	pg_atomic_uint64 ahead_us;
 
-	/* how long the last write took, with its flush */
+	/* how long the last write with a flush took */
 	pg_atomic_uint64 write_us;
 } FlakeMark;
 
 #define FLAKE_MARK_MOVING		1
 
-/* What is known when somebody asks for ids of a tick. */
+/* What a session needs the mark for. */
 typedef struct FlakeMarkNeed
 {
-	int64		until_us;		/* the time to be covered; FLAKE_NO_TIME: none */
-	bool		overtaken;		/* by the clock, twice, while it was written */
+	int64		until_us;		/* time to be covered, or FLAKE_NO_TIME */
+	bool		overtaken;		/* two moves were too slow for the clock */
 	int64		wall_us;		/* the wall clock */
 	int64		tick_us;		/* length of the layout's tick */
 	int64		lead_us;		/* the lead that is allowed */
-	bool		leased;			/* the start mark does not bind who asks */
+	bool		leased;			/* the node id is, so no start mark counts */
 } FlakeMarkNeed;
 
-/* What the published mark says of a time. */
+/* Does the published mark cover a time? */
 typedef enum FlakeCover
 {
 	FLAKE_COVERED,
-	FLAKE_COVERED_BARELY,		/* it pays to move it early */
+	FLAKE_COVERED_BARELY,		/* it is time to move the mark early */
 	FLAKE_NOT_COVERED,
-	FLAKE_OTHER_MARK,			/* it is about another relation */
+	FLAKE_OTHER_MARK,			/* it is another relation's */
 } FlakeCover;
 
-/* What a session has found that wants to move the mark, under the lock. */
+/* What a session that moves the mark has found under the lock. */
 typedef struct FlakeMarkFound
 {
 	uint64		relation;
 	int64		page_ns;
-	bool		early;			/* covered for now; give up if it gains
-								 * nothing */
-	int64		jump_us;		/* how far the clock has jumped since the last
-								 * move */
-	int64		max_jump_us;	/* how far it may; 0: as it likes */
+	bool		early;			/* an early move, which is not urgent */
+	int64		jump_us;		/* jump of the clock since the last move */
+	int64		max_jump_us;	/* the jump that is allowed; 0: any */
 } FlakeMarkFound;
 
 typedef enum FlakeMarkVerdict
 {
-	FLAKE_MARK_KEEP,			/* nothing to write: publish */
-	FLAKE_MARK_WRITE,			/* prepare, write the page, written; and if
-								 * "flush", flush and publish */
-	FLAKE_MARK_NOT_WORTH_IT,	/* an early move that would gain nothing */
-	FLAKE_MARK_TOO_FAR,			/* what others left on the page is refused */
+	FLAKE_MARK_KEEP,			/* prepare and publish, write nothing */
+	FLAKE_MARK_WRITE,			/* prepare, write the page, call
+								 * flake_mark_written(); if "flush" is set,
+								 * flush and publish */
+	FLAKE_MARK_NOT_WORTH_IT,	/* an early move that would gain too little */
+	FLAKE_MARK_TOO_FAR,			/* refused: others set the mark too far ahead */
 	FLAKE_MARK_CLOCK_JUMPED,	/* refused */
 } FlakeMarkVerdict;
 
 typedef struct FlakeMarkPlan
 {
 	FlakeMarkVerdict verdict;
-	bool		as_we_left_it;	/* the page */
+	bool		as_we_left_it;	/* nobody else has changed the page */
 	uint64		relation;
-	int64		page_us;		/* found there; FLAKE_NO_TIME: nothing */
-	int64		start_us;
-	int64		write_ns;		/* what is on the page from now on */
-	bool		flush;			/* else it is pending until others did */
+	int64		page_us;		/* found on the page, or FLAKE_NO_TIME */
+	int64		start_us;		/* the start mark from now on */
+	int64		write_ns;		/* value of the page from now on */
+	bool		flush;			/* if not set, the move is left pending */
 	int64		mark_us;		/* to be published */
 	int64		ahead_us;
-	bool		first;			/* the first look since the server started */
+	bool		first;			/* first look since the server started */
 } FlakeMarkPlan;
 
 extern void flake_mark_init(FlakeMark *mark);
@@ -142,7 +137,7 @@ extern void flake_mark_written(FlakeMark *mark, const FlakeMarkPlan *plan,
 extern void flake_mark_publish(FlakeMark *mark, const FlakeMarkPlan *plan);
 extern void flake_mark_publish_pending(FlakeMark *mark);
 
-/* A 64-bit atomic that holds a signed time. */
+/* Access to a 64-bit atomic that holds a signed time. */
 static inline int64
 flake_time_read(pg_atomic_uint64 *time)
 {
@@ -155,7 +150,7 @@ flake_time_write(pg_atomic_uint64 *time, int64 us)
 	pg_atomic_write_u64(time, (uint64) us);
 }
 
-/* Up to where the WAL must be flushed to publish what is pending; 0: nothing is. */
+/* The end of the WAL of a pending move, or 0. */
 static inline uint64
 flake_mark_pending(FlakeMark *mark)
 {
@@ -164,7 +159,7 @@ flake_mark_pending(FlakeMark *mark)
 	return pending == FLAKE_MARK_MOVING ? 0 : pending;
 }
 
-/* Is that what we left on the page, or what one of us is writing there? */
+/* Is that what a session left on the page, or is writing there? */
 static inline bool
 flake_mark_is_ours(FlakeMark *mark, int64 page_ns)
 {
@@ -172,7 +167,7 @@ flake_mark_is_ours(FlakeMark *mark, int64 page_ns)
 		page_ns == flake_time_read(&mark->next_ns);
 }
 
-/* Time after which ids of the database begin; FLAKE_NO_TIME: anywhere. */
+/* Ids of the database begin after this time; FLAKE_NO_TIME if it has none. */
 static inline int64
 flake_mark_start_us(FlakeMark *mark)
 {

@@ -1,94 +1,93 @@
 /*
  * refill.c
- *		How a session comes by its next range, and why ids are unique, ordered
- *		and of the right time.
+ *		How a session gets its next range, and why ids are unique, ordered and
+ *		true to time.
  *
- * Shared state is a handful of 64-bit atomic words per layout and node id: one
- * per slot (the last (tick, sequence) taken from it) and one for the layout's
- * tick.  No lock protects them and none is taken here.  A session is private to
- * its backend.
+ * The shared state is a few 64-bit atomic words per layout and node id: one per
+ * slot, which is the last (tick, sequence) taken from it, and one for the
+ * layout's tick.  No lock protects them, and none is taken here.  A session is
+ * private to its backend.
  *
- * No id twice while the server runs (promise P1):
+ * No id is issued twice while the server runs (promise P1):
  *
- *	(a) A slot's word is changed in lanes.c only, by compare-and-swap from a
- *		value read before to a larger one.  So the numbers between the old and
- *		the new value, the old excluded, were nobody's before and belong to the
- *		session whose compare-and-swap succeeded.
- *	(b) All of them lie in one tick: the new word is never past the end of the
- *		tick's sequence field.
- *	(c) An id is the pair (word, slot) written in the layout's bits, plus the
- *		node's part; the mapping is one to one.  Ids of one layout whose node's
- *		parts differ are different.  Where they are the same the node id is,
- *		and one layout and one node id have one set of slots as long as the
- *		server runs, whatever database, extension or statement they are used
- *		from, and however often the node id was changed in between.  (A layout
- *		that does not use the node id has one set.)  So two ids of one layout
- *		are equal only if they are of one set, one slot and one word, and (a)
- *		forbids that.
- *	A crash of the backend at any line loses at most numbers, it repeats none:
- *	a number is given out after the compare-and-swap that took it, and the word
- *	outlives the backend.  After a restart of the server the words begin at
- *	zero; then the mark's part begins, see mark.c.  It needs this: no number of
- *	a tick is taken before flake_mark_covers() was true for that tick's start,
- *	which check_tick() makes sure of before every range; and a tick is later
- *	than the start mark, which find_floor() sees to.  Numbers that are taken or
- *	given out of a tick that was granted before (take_one_more(), what is left
- *	of a range) are of a tick that the mark covers, for nothing lowers a mark;
- *	and flake_session_look() compares it with the start mark once more.
- *	A server whose node id is leased is bound by the lease instead of the start
- *	mark, and for no other life of the server was that granted: see lease.c.
+ *	(a) A slot's word is changed only in lanes.c, by compare-and-swap from a
+ *		value that was read before to a larger one.  So the numbers after the
+ *		old value, up to the new one, had not been taken by anybody, and belong
+ *		to the session whose compare-and-swap succeeded.
+ *	(b) They all lie in one tick, because the new word is never past the end of
+ *		the tick's sequence field.
+ *	(c) An id consists of the slot's word, the slot and the parts of the node,
+ *		each in bits of its own.  So two ids of one layout can be equal only if
+ *		their nodes are equal, and thus their node ids.  A layout and a node id
+ *		have one set of slots as long as the server runs, whichever database,
+ *		extension or statement uses them and however often the node id changes.
+ *		(A layout that does not use the node id has one set.)  So equal ids
+ *		would have the same set, slot and word, and (a) rules that out.
+ *	A backend that crashes can lose numbers, but none is repeated: a number is
+ *	given out only after the compare-and-swap that took it, and the word outlives
+ *	the backend.  After a restart of the server the words begin at zero, and the
+ *	mark prevents repetition, see mark.c.  That depends on two rules.  No number
+ *	of a tick is taken before flake_mark_covers() was true of the tick's start:
+ *	check_tick() makes sure of that for every range.  And the tick is later than
+ *	the start mark, see find_floor().  Numbers of a tick that was granted before
+ *	(those of take_one_more(), and the rest of a range) are covered by the mark
+ *	because a mark is never lowered; and flake_session_look() compares the tick
+ *	with the start mark again.
+ *	If the node id is leased, the lease takes the place of the start mark.  It
+ *	was granted to no other life of the server, see lease.c.
  *
  * A session's ids increase (promise P2):
  *
- *	(d) Between ticks: a range is taken only in a tick equal to or later than
- *		the session's last one: floor < last_tick waits.  After the node id
- *		changed, when the bits below the time may have become smaller, it is a
- *		later tick (min_tick); unless that is further ahead of the clock than
- *		is allowed: then order begins anew under the new node id.
- *	(e) Within a tick: the search starts at the slot that was reached and
- *		only moves to higher ones (one that found nothing in the tick may
- *		start again); within a slot the word only grows.  The slot is directly
- *		above the sequence in every layout that may issue, so (slot, sequence)
- *		orders the ids of a tick.
- *	(f) What is taken of tick floor + 1 leaves the session in that tick, at the
- *		slot it came from, so (d) and (e) hold for what follows.
- *	Without slot bits there is one word, and numbers are taken one by one
- *	(but for whole ranges that a client asked for), so ids of one node id
- *	increase across sessions as well.
+ *	(d) From tick to tick: a range is never taken from a tick before the
+ *		session's last one; while floor < last_tick the session waits.  After a
+ *		change of the node id, which can make the bits below the time smaller,
+ *		the range is taken from a later tick (min_tick).  If that tick is further
+ *		ahead of the clock than is allowed, the order begins anew under the new
+ *		node id.
+ *	(e) Within a tick: a session goes on at the slot that it has reached or at a
+ *		higher one (if it has taken nothing from the tick, it can begin again),
+ *		and the word of a slot only grows.  In every layout that can issue ids
+ *		the slot is directly above the sequence, so the ids of a tick are in the
+ *		order of (slot, sequence).
+ *	(f) A session that takes numbers from tick floor + 1 is then in that tick, at
+ *		that slot, so (d) and (e) hold for its next range.
+ *	Without slot bits there is one word, and numbers are taken one by one unless
+ *	the caller must have several in one piece.  So ids of one node id increase
+ *	across sessions, too.
  *
- * True time (promise P3): the common path compares the range's tick with the
- * clock before every id, or with the cycle counter while that tells as much
- * (counter.c).  The layout's tick is raised to the clock, to the start mark or
- * to a session's own order, or moved on by one by a session that has waited a
- * whole tick on a clock that nobody can set, so it never gains on real time; a
- * session that was served beside a used-up tick is one further.  All checks of
- * a tick come before any word is moved to it, so a refused time leaves no
- * trace.
+ * Ids have the true time (promise P3): before each id the common path compares
+ * the range's tick with the clock, or with the cycle counter while that is
+ * sufficient (counter.c).  The layout's tick is raised to the clock, to the first
+ * tick after the start mark or in the lease, or for the order of a session whose
+ * node id has changed.  Otherwise it moves on by one when a session has waited
+ * for a whole tick, by a clock that nobody can set, so it never runs faster than
+ * real time.  A session that takes numbers from tick floor + 1 is one tick ahead
+ * of it.  All checks of a tick come before any word is moved to it, so a time
+ * that is refused leaves no trace.
  *
- * Nobody waits for anybody (promise P4): a step never loops but to repeat a
+ * No session blocks another (promise P4): a step loops only to repeat a
  * compare-and-swap that failed because another session's succeeded.  A session
- * waits for the next tick only when no slot has a number for it; one that has
- * come to the end of the slots, having passed over lower ones, begins the next
- * ticks at slot 0 (lanes.c).
+ * waits for the next tick only if no slot has a number that it can use.  If it
+ * could not use lower slots because it had skipped them, it begins at slot 0 in
+ * the next ticks (lanes.c).
  */
 #include "postgres.h"
 
 #include "core/lanes.h"
 #include "core/refill.h"
 
-/* The outcome of checking a tick before any word is moved to it. */
+/* The result of check_tick() */
 typedef enum TickCheck
 {
 	TICK_FREE,
-	TICK_NEEDS_MARK,			/* the answer is set */
+	TICK_NEEDS_MARK,			/* *answer says what to do */
 	TICK_NEEDS_LEASE,			/* the same */
-	TICK_TOO_FAR_AHEAD,			/* of the clock, for the moment */
+	TICK_TOO_FAR_AHEAD,			/* of the clock, at the moment */
 	TICK_PAST_LAST,
 } TickCheck;
 
 /*
- * The lead that is allowed in a layout: what is set, but never less than two
- * ticks.
+ * The lead that is allowed in a layout: the setting, but at least two ticks.
  */
 int64
 flake_lead_us(const FlakeLayout *layout, int64 setting_us)
@@ -96,7 +95,10 @@ flake_lead_us(const FlakeLayout *layout, int64 setting_us)
 	return Max(setting_us, 2 * layout->tick_us);
 }
 
-/* How far ahead of the clock a tick begins; PG_INT64_MAX: past all times. */
+/*
+ * How far ahead of the clock a tick begins; PG_INT64_MAX if that time does not
+ * fit an int64.
+ */
 static int64
 lead_of(const FlakeLayout *layout, const FlakeRefill *refill, int64 tick)
 {
@@ -108,8 +110,8 @@ lead_of(const FlakeLayout *layout, const FlakeRefill *refill, int64 tick)
 }
 
 /*
- * Raise the floor to the tick after the one that holds "us"; if that is too far
- * ahead of the clock, the answer is going to be "late".
+ * Raise the floor to the tick after the one that contains "us".  If that turns
+ * out to be too far ahead of the clock, the answer will be "late".
  */
 static FlakeAnswer
 begin_after(const FlakeLayout *layout, FlakeRefill *refill, int64 us,
@@ -135,10 +137,10 @@ begin_after(const FlakeLayout *layout, FlakeRefill *refill, int64 us,
 }
 
 /*
- * The floor, which is the earliest tick that an id asked for now may have: the
+ * Find the floor, the earliest tick that the next range can have.  It is the
  * latest of the clock's tick, the layout's tick, the tick after the start mark
- * or the first one that begins in the lease, and after a change of the node id
- * the one after the session's last.
+ * or the first one that begins in the lease, and, after a change of the node id,
+ * the tick after the session's last one.
  */
 static FlakeAnswer
 find_floor(FlakeSession *session, FlakeRefill *refill)
@@ -148,7 +150,7 @@ find_floor(FlakeSession *session, FlakeRefill *refill)
 
 	refill->now = flake_counter_sample();
 	refill->late_answer = FLAKE_CLOCK_BEHIND;
-	/* the mark has no times before 1970 */
+	/* the mark cannot hold times before 1970 */
 	if (refill->now.wall_us < 0)
 		return FLAKE_CLOCK_BEFORE_EPOCH;
 	switch (flake_layout_tick_at(layout, refill->now.wall_us, &refill->floor))
@@ -188,7 +190,7 @@ find_floor(FlakeSession *session, FlakeRefill *refill)
 
 /*
  * Does the lease, if there is one, allow the tick that begins at
- * mark_need.until_us?  Else the answer is set.
+ * mark_need.until_us?  If not, set *answer.
  */
 static bool
 check_lease(FlakeSession *session, FlakeRefill *refill, FlakeAnswer *answer)
@@ -203,8 +205,8 @@ check_lease(FlakeSession *session, FlakeRefill *refill, FlakeAnswer *answer)
 }
 
 /*
- * May ids of this tick be issued now?  Nothing shared has been changed yet,
- * but for the mark.
+ * Can ids of this tick be issued now?  This comes before any word is moved to
+ * the tick.
  */
 static TickCheck
 check_tick(FlakeSession *session, FlakeRefill *refill, int64 tick,
@@ -224,8 +226,8 @@ check_tick(FlakeSession *session, FlakeRefill *refill, int64 tick,
 	}
 
 	/*
-	 * The tick's start is an id's time; after a restart ids begin after the
-	 * whole tick that holds the mark.
+	 * It is enough to cover the start of the tick, because after a restart
+	 * ids begin in the tick after the one that contains the mark.
 	 */
 	need->until_us = refill->now.wall_us + lead;
 	need->wall_us = refill->now.wall_us;
@@ -233,7 +235,7 @@ check_tick(FlakeSession *session, FlakeRefill *refill, int64 tick,
 	need->lead_us = refill->lead_us;
 	need->leased = session->lease != NULL;
 
-	/* a mark is not moved for a tick that is refused all the same */
+	/* don't move the mark for a tick that the lease does not allow */
 	if (!check_lease(session, refill, answer))
 		return TICK_NEEDS_LEASE;
 	FLAKE_POINT();
@@ -256,11 +258,11 @@ check_tick(FlakeSession *session, FlakeRefill *refill, int64 tick,
 			return TICK_NEEDS_MARK;
 	}
 
-	/* again, for what counts is a look after the mark: see (d) in lease.c */
+	/* again, because the lease must be read after the mark: (d) in lease.c */
 	return check_lease(session, refill, answer) ? TICK_FREE : TICK_NEEDS_LEASE;
 }
 
-/* Raise the layout's tick to "floor", unless it is there already. */
+/* Raise the layout's tick to at least "floor". */
 static void
 raise_tick(FlakeSlots *slots, int64 floor)
 {
@@ -275,9 +277,9 @@ raise_tick(FlakeSlots *slots, int64 floor)
 }
 
 /*
- * While a session waits for the tick after "floor": is that over?  It is when
- * the wall clock has passed it, or one tick by the monotonic clock, or when
- * others went on; then all sessions are moved on.
+ * Wait for the tick after "floor", until the wall clock has reached it, or the
+ * monotonic clock has advanced by a tick, or another session has moved the
+ * layout's tick on.  Then move it on if need be, for all sessions.
  */
 static FlakeAnswer
 go_on_waiting(FlakeSession *session, FlakeRefill *refill)
@@ -289,11 +291,11 @@ go_on_waiting(FlakeSession *session, FlakeRefill *refill)
 
 	if (waited < tick_us)
 	{
-		int64		passed_us;	/* when the wall clock has passed the tick */
+		int64		start_us;
 		int64		rest;
 
-		(void) flake_layout_tick_start(session->layout, refill->floor, &passed_us);
-		rest = passed_us + tick_us - flake_clock_us();
+		(void) flake_layout_tick_start(session->layout, refill->floor, &start_us);
+		rest = start_us + tick_us - flake_clock_us();
 		if (rest > 0 && pg_atomic_read_u64(&slots->tick) == tick)
 		{
 			refill->wait_us = Min(rest, tick_us - waited);
@@ -310,7 +312,7 @@ go_on_waiting(FlakeSession *session, FlakeRefill *refill)
 	return FLAKE_WAIT;
 }
 
-/* Nothing more of tick "floor" for this session. */
+/* This session gets nothing more from tick "floor". */
 static FlakeAnswer
 wait_for_next_tick(FlakeSession *session, FlakeRefill *refill)
 {
@@ -321,8 +323,8 @@ wait_for_next_tick(FlakeSession *session, FlakeRefill *refill)
 }
 
 /*
- * The clock is behind by more than the allowed lead: wait for it if that
- * takes no longer than the grace, else give up.
+ * The clock is behind by more than the allowed lead.  Wait for it if the excess
+ * is at most FLAKE_LEAD_GRACE_US, otherwise give up.
  */
 static FlakeAnswer
 wait_for_clock(FlakeRefill *refill)
@@ -333,7 +335,7 @@ wait_for_clock(FlakeRefill *refill)
 	if (refill->behind_since_us == 0)
 		refill->behind_since_us = now;
 
-	/* a clock that stands still does not hold us for more than twice that */
+	/* don't wait any longer for a clock that stands still */
 	if (excess_us > FLAKE_LEAD_GRACE_US ||
 		now - refill->behind_since_us > 2 * FLAKE_LEAD_GRACE_US)
 		return refill->late_answer;
@@ -342,10 +344,9 @@ wait_for_clock(FlakeRefill *refill)
 }
 
 /*
- * Begin to ask for a new range: "need" is how many ids the caller is going to
- * ask for; the range has at least "least", which must not be more than the
- * layout's sequence field holds; "lead_us" is flake_lead_us() of the setting.
- * What is left of the old range is lost.
+ * Begin a request.  "need" is how many ids the caller is going to need; the range
+ * will have at least "least", which must fit the layout's sequence field;
+ * "lead_us" is flake_lead_us() of the setting.  The rest of the old range is lost.
  */
 void
 flake_refill_begin(FlakeSession *session, FlakeRefill *refill, uint64 need,
@@ -360,12 +361,12 @@ flake_refill_begin(FlakeSession *session, FlakeRefill *refill, uint64 need,
 }
 
 /*
- * One look at everything.
+ * Take a range, or tell what prevents that.
  *
- * FLAKE_GRANTED: the range has what was asked for, to be given out now without
- * another look at the clock.  Other answers say what to do before the next
- * step; time has passed then, so nothing found so far counts.  A refusal is the
- * end, and no word and no tick has been changed.
+ * After FLAKE_GRANTED the first id can be given out without another look at the
+ * clock.  Other answers say what to do before the next step, which begins from
+ * scratch because time has passed.  A refusal ends the request; the step that
+ * refuses has changed no word and no tick.
  */
 FlakeAnswer
 flake_refill_step(FlakeSession *session, FlakeRefill *refill)
@@ -398,10 +399,12 @@ flake_refill_step(FlakeSession *session, FlakeRefill *refill)
 	if (!flake_lanes_take(session, refill->floor, refill->need, refill->least))
 	{
 		/*
-		 * An occasional session is served beside a burst; and one that needs
-		 * many ids at once, if it has waited, beside others that take a few
-		 * of each tick.  That the next tick is refused is no error: the
-		 * present one was not.
+		 * Take from the next tick if the session has nothing from this one,
+		 * so that it need not wait beside others' bursts.  If it needs
+		 * several ids in one piece it must have waited once, but then it is
+		 * not kept waiting by others that take a few from each tick.  If the
+		 * next tick is refused, wait for it: that is no error, since this one
+		 * was not.
 		 */
 		if (session->last_tick == refill->floor ||
 			(refill->least > 1 && refill->waiting_since_us == 0))
@@ -424,7 +427,7 @@ flake_refill_step(FlakeSession *session, FlakeRefill *refill)
 	}
 
 	flake_session_open(session, refill->now, refill->lead_us);
-	/* not of a tick that was borrowed from */
+	/* but take no more from a tick ahead of the layout's */
 	if (!ahead)
 		session->may_follow = Max(FLAKE_COUNTER_MAX_IDS -
 								  flake_session_left(session), 0);

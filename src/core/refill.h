@@ -1,14 +1,14 @@
 /*
  * refill.h
- *		How a session comes by its next range: questions and answers.
+ *		How a session gets its next range.
  *
- * The caller begins a request and then asks, step by step, what is to be done;
- * flake_refill_step() looks at everything once and answers.  It neither sleeps
- * nor writes to disk nor raises errors: that is the caller's part
+ * The caller begins a request by flake_refill_begin(), and then repeats
+ * flake_refill_step(), which looks at everything once and answers what to do
+ * next.  Sleeping, writing to disk and raising errors are left to the caller
  * (src/server/backend.c).
  *
- * The argument why no id is given twice, and why a session's ids increase,
- * stands at the top of refill.c.
+ * refill.c begins with the argument why no id is issued twice, and why a
+ * session's ids increase.
  */
 #ifndef FLAKE_REFILL_H
 #define FLAKE_REFILL_H
@@ -19,19 +19,19 @@ typedef enum FlakeAnswer
 {
 	FLAKE_GRANTED,
 
-	/* do that, then ask again */
-	FLAKE_LOOK_AT_MARK,			/* it is about another relation */
+	/* do this, then repeat the step */
+	FLAKE_LOOK_AT_MARK,			/* the mark is another relation's */
 	FLAKE_MOVE_MARK,			/* to cover mark_need */
-	FLAKE_MOVE_MARK_EARLY,		/* the same, if nobody else is at it */
+	FLAKE_MOVE_MARK_EARLY,		/* the same, unless somebody else is doing it */
 	FLAKE_RENEW_LEASE,			/* to cover lease_need_us, or get another one */
-	FLAKE_WAIT,					/* about wait_us; 0: let interrupts in */
+	FLAKE_WAIT,					/* for wait_us; 0: only check for interrupts */
 
 	/* refused; nothing has changed */
 	FLAKE_CLOCK_BEFORE_EPOCH,
 	FLAKE_PAST_LAST_TICK,
-	FLAKE_CLOCK_BEHIND,			/* by more than is allowed */
-	FLAKE_MARK_AHEAD,			/* the same, because of the start mark */
-	FLAKE_LEASE_AHEAD,			/* the same, because of the lease's beginning */
+	FLAKE_CLOCK_BEHIND,			/* ids would be too far ahead of the clock */
+	FLAKE_MARK_AHEAD,			/* so would they after the start mark */
+	FLAKE_LEASE_AHEAD,			/* so would they in the lease */
 } FlakeAnswer;
 
 /*
@@ -39,30 +39,31 @@ typedef enum FlakeAnswer
  */
 typedef struct FlakeRefill
 {
-	uint64		need;			/* ids that the caller is going to want */
-	uint64		least;			/* a range of fewer is of no use */
+	uint64		need;			/* how many ids the caller is going to need */
+	uint64		least;			/* the shortest range that it can use */
 	int64		lead_us;		/* the lead that is allowed in this layout */
 
-	/* set by the caller before each step: the relation that it means */
+	/* set by the caller before each step: the relation that is the mark */
 	uint64		relation;
 
-	/* what is to be done before the next step */
+	/* details of what to do before the next step */
 	FlakeMarkNeed mark_need;
 	int64		lease_need_us;	/* start of a tick */
 	int64		wait_us;
 
-	/* what a refusal was about */
+	/* details of a refusal */
 	FlakeSample now;
 	int64		behind_us;		/* the lead that would be needed */
 
 	/* private to refill.c */
 	int64		floor;
-	FlakeAnswer late_answer;	/* what to say if that is too far ahead */
-	bool		early_asked;
-	int			moves_asked;	/* needed ones */
-	int64		behind_since_us;	/* monotonic; 0: not waiting for the clock */
+	FlakeAnswer late_answer;	/* the refusal if "floor" is too far ahead */
+	bool		early_asked;	/* an early move of the mark was asked for */
+	int			moves_asked;	/* how often another move was asked for */
+	int64		behind_since_us;	/* monotonic clock; 0: not waiting for the
+									 * wall clock */
 	bool		waiting;		/* for the tick after "floor" */
-	int64		waiting_since_us;	/* monotonic */
+	int64		waiting_since_us;	/* monotonic clock */
 } FlakeRefill;
 
 extern int64 flake_lead_us(const FlakeLayout *layout, int64 setting_us);

@@ -1,6 +1,6 @@
 /*
  * session.c
- *		Slots in shared memory, and a session's range.
+ *		Slots in shared memory, and sessions with their ranges.
  */
 #include "postgres.h"
 
@@ -24,14 +24,14 @@ flake_layout_geometry(const FlakeLayout *layout, FlakeGeometry *geometry)
 	geometry->seq_shift = layout->seq_shift;
 }
 
-/* The node id whose slots a layout takes from, on a server of that node id. */
+/* The node id to look for the slots of a layout with. */
 int64
 flake_slots_node(const FlakeLayout *layout, int64 node)
 {
 	return layout->free_node_bits > 0 ? node : FLAKE_NO_NODE;
 }
 
-/* Bytes that a layout's slots need. */
+/* The size of a layout's slots. */
 Size
 flake_slots_size(const FlakeLayout *layout)
 {
@@ -55,9 +55,8 @@ flake_slots_init(FlakeSlots *slots, const FlakeLayout *layout, int64 node)
 }
 
 /*
- * Make a session of a layout.  "layout" must live as long as the session;
- * "slots" are those of the layout and of node id "node", which "lease" is of,
- * unless it is NULL.
+ * Initialize a session.  "layout" must live as long as the session.  "slots" are
+ * those of the layout and the node id; "lease" is the node id's, or NULL.
  */
 void
 flake_session_init(FlakeSession *session, const FlakeLayout *layout,
@@ -75,9 +74,9 @@ flake_session_init(FlakeSession *session, const FlakeLayout *layout,
 }
 
 /*
- * Use another node id or lease, and its slots, from now on.  What is left of the range
- * has the old one; and as a smaller node id makes smaller ids, go on in a later
- * tick only.
+ * Use another node id or lease and its slots from now on.  The rest of the range
+ * has the old node id and is lost.  The next range is of a later tick, because a
+ * smaller node id makes smaller ids.
  */
 void
 flake_session_bind(FlakeSession *session, FlakeSlots *slots,
@@ -106,10 +105,7 @@ flake_sessions_forget_ranges(void)
 		flake_session_forget_range(session);
 }
 
-/*
- * From a sample of the clock at which the range may be used: until when does
- * the counter tell as much?
- */
+/* The range is usable at this moment; compute for how long that is certain. */
 static void
 trust_counter(FlakeSession *session, FlakeSample now)
 {
@@ -124,10 +120,7 @@ trust_counter(FlakeSession *session, FlakeSample now)
 							FLAKE_COUNTER_MAX_IDS * session->step);
 }
 
-/*
- * A range of last_tick has just been taken: set at which times it may be
- * used.
- */
+/* A range of last_tick has just been taken; set the times when it is usable. */
 void
 flake_session_open(FlakeSession *session, FlakeSample now, int64 lead_us)
 {
@@ -141,11 +134,11 @@ flake_session_open(FlakeSession *session, FlakeSample now, int64 lead_us)
 }
 
 /*
- * Look at the clock: can the last range's tick be used now?
+ * Can the tick of the last range be used now?  Reads the clock.
  *
- * A range of a tick that is ahead of the clock can be usable for long, and
- * others may have set the mark on disk meanwhile.  It is used on only if that
- * has been looked at.
+ * If the tick is ahead of the clock, the range can be usable for a long time, and
+ * somebody may have changed the mark on disk since.  So the answer is no unless
+ * the caller has looked at the mark.
  */
 static bool
 look_at_clock(FlakeSession *session, bool looked_at_mark)
@@ -159,7 +152,7 @@ look_at_clock(FlakeSession *session, bool looked_at_mark)
 		return false;
 	if (now.wall_us < tick_us && !looked_at_mark)
 		return false;
-	/* ids begin after the start mark, which may have been raised */
+	/* the start mark may have been raised */
 	if (flake_session_start_us(session) >= tick_us)
 		return false;
 	trust_counter(session, now);
@@ -167,10 +160,10 @@ look_at_clock(FlakeSession *session, bool looked_at_mark)
 }
 
 /*
- * Where every number is taken alone, that must be quick: one more of the
- * session's last tick and slot.  The checks of that tick that were made when the
- * session came to it hold as long as the tick can be used; they are made again
- * for each FLAKE_COUNTER_MAX_IDS numbers.
+ * A quick way to get the next number, for sessions that take numbers one by one:
+ * take it from the session's last tick and slot.  The checks of that tick hold
+ * as long as the tick can be used; they are repeated once per
+ * FLAKE_COUNTER_MAX_IDS numbers.
  */
 static bool
 take_one_more(FlakeSession *session)
@@ -188,8 +181,8 @@ take_one_more(FlakeSession *session)
 }
 
 /*
- * Look at the clock: can the range be used now?  If there is none, can another
- * number be had in the same tick?
+ * The counter does not tell: can the range be used now?  If it is empty, try to
+ * take another number of the same tick.
  */
 bool
 flake_session_look(FlakeSession *session)
@@ -200,8 +193,8 @@ flake_session_look(FlakeSession *session)
 }
 
 /*
- * The same after a look at the mark on disk: can the range, if it has "least"
- * ids, be used now?
+ * After a look at the mark on disk: does the range have "least" ids, and can it
+ * be used now?
  */
 bool
 flake_session_keep(FlakeSession *session, int64 least)

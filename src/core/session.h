@@ -1,11 +1,11 @@
 /*
  * session.h
- *		Slots in shared memory, a session's range, and the common path.
+ *		Slots in shared memory, sessions with their ranges, and the common path.
  *
- * A session is what one backend remembers about one layout.  Its range is the
- * sequence numbers of one tick and slot that belong to it and have not been
- * given out yet.  While that lasts an id is an addition and a look at the
- * cycle counter; refill.h says how a session comes by the next range.
+ * A session is the state that one backend keeps for one layout.  Its range is
+ * the sequence numbers of one tick and slot that the session has taken and not
+ * given out yet.  While the range lasts, making an id is an addition and a look
+ * at the cycle counter; refill.h is about getting the next range.
  */
 #ifndef FLAKE_SESSION_H
 #define FLAKE_SESSION_H
@@ -20,18 +20,18 @@
 
 #define FLAKE_CACHE_LINE		64
 
-/* The node id of slots whose layout does not use it. */
+/* In place of a node id, for slots of a layout that does not use it. */
 #define FLAKE_NO_NODE			(-1)
 
 /*
- * One slot, alone on its cache line.  Zero is a valid start: nothing taken.
+ * One slot, alone on its cache line.  Zero means that nothing has been taken.
  */
 typedef struct FlakeSlot
 {
-	/* last (tick, sequence) taken: tick << sequence bits | sequence */
+	/* the last number taken: tick << sequence bits | sequence */
 	pg_atomic_uint64 word;
 
-	/* for reports: numbers taken, and ticks in which all of them were */
+	/* for reports: numbers taken, and ticks in which all of them were taken */
 	pg_atomic_uint64 taken;
 	pg_atomic_uint64 used_up;
 
@@ -42,9 +42,9 @@ StaticAssertDecl(sizeof(FlakeSlot) == FLAKE_CACHE_LINE,
 				 "a slot fills one cache line");
 
 /*
- * What makes two layouts issue the same ids under one node id.  The names of
- * the node's parts do not matter, and where they are fixed at different values
- * the ids differ anyway: such layouts share their slots.
+ * Layouts of the same geometry could issue the same ids under one node id, so
+ * they share their slots.  The geometry leaves out the parts of the node: their
+ * names do not matter, and if their fixed values differ the ids differ anyway.
  */
 typedef struct FlakeGeometry
 {
@@ -60,21 +60,20 @@ typedef struct FlakeGeometry
 } FlakeGeometry;
 
 /*
- * The slots of a layout and a node id, in shared memory.  Nothing here is ever
- * given back while the server runs; all that changes is atomic and needs no
- * lock.
+ * The slots of a layout and a node id, in shared memory.  They exist as long as
+ * the server runs.  Everything that changes is atomic and needs no lock.
  */
 typedef struct FlakeSlots
 {
 	/* constant once published */
-	int64		node;			/* FLAKE_NO_NODE: the layout does not use it */
+	int64		node;			/* or FLAKE_NO_NODE */
 	char		pad1[FLAKE_CACHE_LINE - sizeof(int64)];
 
-	/* the layout's tick: the one that ids are being taken from */
+	/* the layout's tick: the latest one that sessions have gone on to */
 	pg_atomic_uint64 tick;
 	char		pad2[FLAKE_CACHE_LINE - sizeof(pg_atomic_uint64)];
 
-	/* for reports: how often a session waited for a tick, and how long */
+	/* for reports: how often sessions waited for a tick, and how long */
 	pg_atomic_uint64 waits;
 	pg_atomic_uint64 waited_us;
 	char		pad3[FLAKE_CACHE_LINE - 2 * sizeof(pg_atomic_uint64)];
@@ -85,11 +84,11 @@ typedef struct FlakeSlots
 typedef struct FlakeSession
 {
 	/*
-	 * The range, which is what the common path uses, on one cache line: ids
-	 * from next_id up to but not including end_id, a step apart.  Those below
-	 * ready_id may be given out while the counter is in [counted_from,
-	 * counted_from + counted_span); else look at the wall clock, which must
-	 * be in [usable_from_us, usable_from_us + usable_us).
+	 * The range, on one cache line for the common path: ids from next_id up
+	 * to but not including end_id, a step apart.  Those below ready_id can be
+	 * given out while the counter is in [counted_from, counted_from +
+	 * counted_span).  Otherwise the wall clock must be in [usable_from_us,
+	 * usable_from_us + usable_us).
 	 */
 	uint64		next_id;		/* unsigned: end_id can be 2^63 */
 	uint64		ready_id;
@@ -97,34 +96,34 @@ typedef struct FlakeSession
 	uint64		counted_span;
 	uint64		step;
 	uint64		end_id;
-	int64		usable_from_us; /* the tick's start less the allowed lead */
-	uint64		usable_us;		/* the allowed lead and the tick */
+	int64		usable_from_us; /* start of the tick, less the allowed lead */
+	uint64		usable_us;		/* length of the tick, plus the allowed lead */
 
-	/* Order: where in which tick this session is. */
-	int64		last_tick;		/* of the last range; -1: none yet */
+	/* What keeps its ids in order */
+	int64		last_tick;		/* tick of the last range; -1 if none */
 	int64		min_tick;		/* the next range is of this tick or later */
 	uint32		slot;			/* slot reached within last_tick */
-	uint32		may_follow;		/* numbers of last_tick that may be taken one
-								 * by one before it is checked again */
+	uint32		may_follow;		/* how many more numbers of last_tick can be
+								 * taken before the tick is checked again */
 
-	/* How it gets on with others in its slots, see lanes.c. */
-	uint32		home;			/* the slot where its lane begins */
+	/* Competition for its slots, see lanes.c */
+	uint32		home;			/* first slot of its lane */
 	uint32		want;			/* length of the last range while alone */
 	uint32		one_by_one;		/* numbers still to be taken one by one */
-	uint32		score;			/* how much others get in its way */
-	uint64		left_word;		/* what it last left in its slot's word */
-	int64		crowded_until;	/* the tick when it shares again */
-	int64		low_until;		/* and when it keeps to its lane again */
+	uint32		score;			/* rises when a compare-and-swap fails */
+	uint64		left_word;		/* the word of its slot as it left it */
+	int64		crowded_until;	/* tick from which it shares again */
+	int64		low_until;		/* tick from which it keeps to its lane again */
 
-	/* What it takes from, and for which database. */
+	/* What it takes from, and for which database */
 	const FlakeLayout *layout;
 	FlakeSlots *slots;
-	FlakeLease *lease;			/* of the node id; NULL: it is not leased */
+	FlakeLease *lease;			/* of the node id; NULL if it is not leased */
 	FlakeMark  *mark;
 	uint32		nslots;
-	int64		node_part;		/* of its ids: the node id in its place */
+	int64		node_part;		/* an id with only the node set */
 
-	struct FlakeSession *next;	/* the backend's sessions */
+	struct FlakeSession *next;	/* in the list of the backend's sessions */
 } FlakeSession;
 
 extern Size flake_slots_size(const FlakeLayout *layout);
@@ -144,11 +143,11 @@ extern void flake_session_open(FlakeSession *session, FlakeSample now,
 extern bool flake_session_look(FlakeSession *session);
 extern bool flake_session_keep(FlakeSession *session, int64 least);
 
-/* All sessions of this backend. */
+/* The list of this backend's sessions */
 extern void flake_sessions_add(FlakeSession *session);
 extern void flake_sessions_forget_ranges(void);
 
-/* Ids of one tick and slot: the longest range there can be. */
+/* The length of the longest possible range: all ids of one tick and slot. */
 static inline int64
 flake_session_field(const FlakeSession *session)
 {
@@ -156,9 +155,10 @@ flake_session_field(const FlakeSession *session)
 }
 
 /*
- * Time after which ids begin; FLAKE_NO_TIME: anywhere.  The start mark is about
- * earlier lives of the server.  It has a lease for this one alone, so there the
- * lease decides, and what a wrong clock has left is forgotten.
+ * Ids must be later than this time; FLAKE_NO_TIME if there is no such limit.
+ * The start mark is there because of earlier lives of the server.  A lease
+ * belongs to this life alone, so a session with a lease need not look at the
+ * start mark, which a wrong clock may have put far ahead.
  */
 static inline int64
 flake_session_start_us(const FlakeSession *session)
@@ -167,7 +167,7 @@ flake_session_start_us(const FlakeSession *session)
 		flake_mark_start_us(session->mark);
 }
 
-/* Ids left in the range. */
+/* The number of ids left in the range. */
 static inline int64
 flake_session_left(const FlakeSession *session)
 {
@@ -176,8 +176,8 @@ flake_session_left(const FlakeSession *session)
 }
 
 /*
- * Does the range have an id for this moment?  A look at the counter, and only
- * if that is not enough at the clock.
+ * Does the range have an id that can be given out now?  Reads the clock only if
+ * the counter does not tell.
  */
 static inline bool
 flake_session_ready(FlakeSession *session)
@@ -188,7 +188,7 @@ flake_session_ready(FlakeSession *session)
 	return flake_session_look(session);
 }
 
-/* The next id of a range that has one. */
+/* Give out the next id, after flake_session_ready(). */
 static inline int64
 flake_session_give(FlakeSession *session)
 {
@@ -198,9 +198,7 @@ flake_session_give(FlakeSession *session)
 	return id;
 }
 
-/*
- * The common path: the next id of the range, if it has one for this moment.
- */
+/* The common path: give out the next id if the range has one. */
 static inline bool
 flake_session_next(FlakeSession *session, int64 *id)
 {
@@ -211,8 +209,8 @@ flake_session_next(FlakeSession *session, int64 *id)
 }
 
 /*
- * Empty the range; the numbers in it are lost, the order is kept.  Its tick is
- * to be checked again before another number is taken.
+ * Empty the range.  The numbers in it are lost; the session's ids still
+ * increase.  Its tick is checked again before another number is taken.
  */
 static inline void
 flake_session_forget_range(FlakeSession *session)

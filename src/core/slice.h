@@ -1,9 +1,9 @@
 /*
  * slice.h
- *		Pieces of a text that is being read.
+ *		Pieces of a text that is being parsed.
  *
- * A slice is not zero-terminated; the functions take it apart without copying.
- * Pure, as layout.h says.
+ * A slice has a length instead of a terminating zero, so that it can be taken
+ * apart without copying.  Pure, see layout.h.
  */
 #ifndef FLAKE_SLICE_H
 #define FLAKE_SLICE_H
@@ -40,7 +40,7 @@ equals(Slice s, const char *text)
 	return s.len == strlen(text) && memcmp(s.text, text, s.len) == 0;
 }
 
-/* The first n bytes, and what comes after them. */
+/* The first n bytes, and the rest. */
 static inline Slice
 head(Slice s, size_t n)
 {
@@ -56,7 +56,7 @@ tail(Slice s, size_t n)
 	return s;
 }
 
-/* Takes the next word off *rest; false at the end. */
+/* Take the next word off *rest; false if there is none. */
 static inline bool
 next_word(Slice *rest, Slice *word)
 {
@@ -71,7 +71,7 @@ next_word(Slice *rest, Slice *word)
 	return n > 0;
 }
 
-/* The place of the first ':' or '=', else the word's length. */
+/* The offset of the first ':' or '=', or the word's length. */
 static inline size_t
 find_separator(Slice word)
 {
@@ -92,7 +92,7 @@ count_digits(Slice s)
 	return n;
 }
 
-/* The number that the digits write, or PG_INT64_MAX if it is larger. */
+/* The value of a string of digits, or PG_INT64_MAX if it is larger. */
 static inline int64
 number_of(Slice digits)
 {
