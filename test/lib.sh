@@ -1,34 +1,15 @@
 # shellcheck shell=bash
-# What ./tour, ./check, test/matrix and .ci/run share: finding PostgreSQL, making
-# the machine ready, building in a copy, running things without root's rights, and
-# leaving nothing behind.  To be sourced; $ROOT is the project's directory.
+# What the scripts share: results, finding PostgreSQL, installing packages, building in a
+# copy, running programs without root's rights, throwaway servers, and leaving nothing
+# behind.  To be sourced; $ROOT is the project's directory.
 #
-# Sets: PG_CONFIG, PG_BINDIR, PG_MAJOR (find_pg), WORK (make_workdir),
-# MISSING (list_missing).
+# Sets: PG_CONFIG, PG_BINDIR, PG_MAJOR (find_pg), WORK (make_workdir).
 
 FLAKE_MIN_MAJOR=15
 PG_CONFIG=${PG_CONFIG:-} PG_MAJOR='' PG_BINDIR=''
 
 say() { printf '%s\n' "$*"; }
 note() { printf '# %s\n' "$*"; }
-
-# The last line of a script that runs tests, of $passed, $failed and $skipped; the exit code
-# is 0 only if nothing failed and something passed.
-SUMMARY='^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$'
-summary()
-{
-    say "$passed passed, $failed failed$([ "${skipped:-0}" -eq 0 ] || echo ", $skipped skipped")"
-    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
-}
-
-# add_summary LINE: adds the numbers of another script's last line, if it is one.
-add_summary()
-{
-    [[ $1 =~ $SUMMARY ]] || return
-    passed=$((passed + BASH_REMATCH[1]))
-    failed=$((failed + BASH_REMATCH[2]))
-    skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
-}
 
 die()
 {
@@ -38,9 +19,122 @@ die()
     exit 1
 }
 
+# ------------------------------------------------------------------------- results
+
+passed=0 failed=0 skipped=0
+ok() { passed=$((passed + 1)) && say "ok - $1"; }
+not_ok() { failed=$((failed + 1)) && say "not ok - $1"; }
+
+# indented LINES: the end of standard input, set off from the results.
+indented() { tail -n "$1" | sed 's/^/#   /'; }
+
+# show FILE LINES: the end of a log.
+show()
+{
+    [ -s "$1" ] || return 0
+    note "---- ${1#"$WORK/"}"
+    indented "$2" <"$1"
+}
+
+# quietly COMMAND...: shows the command's output only if it fails, and then ends the script.
+quietly()
+{
+    "$@" >"$WORK/log" 2>&1 || {
+        tail -n 40 "$WORK/log" >&2
+        die "failed: $*"
+    }
+}
+
+# test_that NAME COMMAND...: one result.
+test_that()
+{
+    local name=$1
+    shift
+    if ("$@") >"$WORK/log" 2>&1; then
+        ok "$name"
+    else
+        not_ok "$name"
+        show "$WORK/log" 60
+        return 1
+    fi
+}
+
+# rule NAME COMMAND...: one result; kept when the command finds nothing to print.  A command that
+# prints "skipped: ..." could not look.
+rule()
+{
+    local name=$1 found
+    shift
+    found=$("$@" 2>&1)
+    case $found in
+        '') ok "$name" ;;
+        "skipped: "*) note "$name: $found" ;;
+        *) not_ok "$name" && indented 20 <<<"$found" ;;
+    esac
+}
+
+# results PREFIX COMMAND...: counts what a command prints as "ok - name" and "not ok - name".
+results()
+{
+    local prefix=$1 line rc=0 before=$((passed + failed)) bad=$failed
+    shift
+    ("$@") >"$WORK/$prefix.log" 2>&1 || rc=$?
+    while IFS= read -r line; do
+        case $line in
+            "ok - "*) ok "$prefix: ${line#ok - }" ;;
+            "not ok - "*) not_ok "$prefix: ${line#not ok - }" ;;
+        esac
+    done <"$WORK/$prefix.log"
+    [ $((passed + failed)) -gt "$before" ] && { [ $rc -eq 0 ] || [ "$failed" -gt "$bad" ]; } ||
+        not_ok "$prefix: exit code $rc after $((passed + failed - before)) results"
+    [ "$failed" -eq "$bad" ] || show "$WORK/$prefix.log" 80
+}
+
+# The last line of a script that runs tests; the exit code is 0 only if nothing failed and
+# something passed.
+summary()
+{
+    say "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+# count PREFIX PROGRAM...: shows its output, each line after PREFIX, and adds the numbers of its
+# last line to ours.
+count()
+{
+    local prefix=$1 line last='' output
+    shift
+    exec {output}< <(exec "$@" 2>&1)
+    COUNTED=$!
+    while IFS= read -r line; do
+        say "$prefix$line"
+        last=$line
+    done <&"$output"
+    exec {output}<&-
+    # shellcheck disable=SC2034 # for test/matrix, which is stopped with it
+    COUNTED=''
+    if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+        skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
+    else
+        not_ok "$prefix$* did not come to its end"
+    fi
+}
+
 # The text that a script's header comment has between its first line and the first
 # line that is no comment: one text for --help and for whoever reads the script.
 usage() { sed -n '3,/^[^#]/ s/^# \{0,1\}//p' "$0"; }
+
+# no_options ARGUMENT...: for a script that knows --help only.
+no_options()
+{
+    case ${1:-} in
+        --help | -h) usage && exit 0 ;;
+        '') ;;
+        *) die "unknown option \"$1\", see --help" ;;
+    esac
+}
 
 # The caller's settings must not reach the builds, servers and clients started here.
 clean_environment()
@@ -130,13 +224,6 @@ find_pg()
     export PG_CONFIG
 }
 
-require_major()
-{
-    [ "$PG_MAJOR" -ge "$FLAKE_MIN_MAJOR" ] ||
-        die "PostgreSQL $PG_MAJOR is too old, flake needs $FLAKE_MIN_MAJOR or later" \
-            "With several versions installed, PG_CONFIG=/path/to/pg_config chooses."
-}
-
 # ------------------------------------------------------------------- the packages
 
 # need PACKAGE COMMAND...: PACKAGE is missing when COMMAND fails.
@@ -150,27 +237,7 @@ need()
 # libpq's header, where make looks for it.
 have_libpq() { test -e "$("${PG_CONFIG:-pg_config}" --includedir 2>/dev/null)/libpq-fe.h"; }
 
-have_faketime()
-{
-    local f
-    for f in /usr/lib/*/faketime/libfaketime.so.1 /usr/lib*/faketime/libfaketime.so.1 \
-        /usr/local/lib/faketime/libfaketime.so.1; do
-        [ ! -e "$f" ] || return 0
-    done
-    return 1
-}
-
-# For tests of doc/spread.md, which do without: so it is no reason to stop where it can't be
-# installed, or, as in the roots of test/matrix, should not be.
-have_plproxy()
-{
-    case ${PG_BINDIR:-/usr/lib/postgresql/} in
-        /usr/lib/postgresql/*) ;;
-        *) return 0 ;;
-    esac
-    [ -e "/usr/lib/postgresql/$PG_MAJOR/lib/plproxy.so" ] || [ -e /flake-packages ] ||
-        ! is_debian || ! can_be_root
-}
+have_faketime() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' || compgen -G '/usr/*/faketime/libfaketime.so.1'; }
 
 have_fuzzer()
 {
@@ -178,7 +245,7 @@ have_fuzzer()
         clang -fsanitize=fuzzer,address -x c - -o /dev/null
 }
 
-# What is missing for the groups named: build tap fuzz matrix machines package assert.
+# What is missing for the groups named: build tap fuzz matrix machines package assert more.
 list_missing()
 {
     local group dir=/usr/lib/postgresql/$PG_MAJOR
@@ -199,7 +266,6 @@ list_missing()
                 need perl command -v prove
                 need libipc-run-perl perl -MIPC::Run -e 1
                 need faketime have_faketime
-                need "postgresql-$PG_MAJOR-plproxy" have_plproxy
                 ;;
             fuzz)
                 need clang command -v clang
@@ -215,6 +281,14 @@ list_missing()
                 need gcc-s390x-linux-gnu command -v s390x-linux-gnu-gcc
                 need libc6-dev-s390x-cross test -e /usr/s390x-linux-gnu/include/stdio.h
                 need qemu-user command -v qemu-s390x
+                ;;
+            more) # tests and rules that are skipped where these are missing
+                need shellcheck command -v shellcheck
+                need libperl-critic-perl command -v perlcritic
+                need python3-psycopg python3 -c 'import psycopg'
+                need "postgresql-$PG_MAJOR-plproxy" test -e "$dir/lib/plproxy.so"
+                need "postgresql-$PG_MAJOR-cron" test -e "$dir/lib/pg_cron.so"
+                need "postgresql-$PG_MAJOR-partman" test -e "$dir/lib/pg_partman_bgw.so"
                 ;;
             package)
                 need git command -v git
@@ -306,15 +380,16 @@ apt_install()
         die "apt-get install $* failed" "$(tail -n 15 <<<"$log")"
 }
 
-# Older releases have no libclang-rt-dev: there the compiler brings the fuzzer's
-# library, or the tests do without.  Not every major has PL/Proxy, nor every release
-# psycopg 3.
+# Older releases have no libclang-rt-dev: there the compiler brings the fuzzer's library, or
+# the tests do without.  Not every major has the other extensions, nor every release psycopg 3.
 drop_unknown_packages()
 {
     local p kept=()
     for p in "${MISSING[@]}"; do
         case $p in
-            libclang-rt-dev | python3-psycopg | *-plproxy | *-cron | *-partman) apt-cache show "$p" >/dev/null 2>&1 || continue ;;
+            libclang-rt-dev | python3-psycopg | *-plproxy | *-cron | *-partman)
+                apt-cache show "$p" >/dev/null 2>&1 || continue
+                ;;
         esac
         kept+=("$p")
     done
@@ -327,7 +402,9 @@ setup_machine()
 {
     find_pg
     [ -n "$PG_MAJOR" ] || setup_default_major
-    require_major
+    [ "$PG_MAJOR" -ge "$FLAKE_MIN_MAJOR" ] ||
+        die "PostgreSQL $PG_MAJOR is too old, flake needs $FLAKE_MIN_MAJOR or later" \
+            "With several versions installed, PG_CONFIG=/path/to/pg_config chooses."
     setup_packages "$@"
 }
 
@@ -395,7 +472,7 @@ make_workdir()
 
 give_to_tester() { [ "$EUID" -ne 0 ] || chown -R "$(tester):" "$@"; }
 
-# processes_in DIR: those whose current directory is below DIR.  A server's is its data
+# processes_in PREFIX: those whose current directory begins with it.  A server's is its data
 # directory, so below $WORK these are ours and nobody else's.
 processes_in()
 {
@@ -403,12 +480,12 @@ processes_in()
     for p in /proc/[0-9]*; do
         cwd=$(readlink "$p/cwd" 2>/dev/null) || continue
         case $cwd in
-            "$1"/*) [ "${p#/proc/}" = $$ ] || echo "${p#/proc/}" ;;
+            "$1"*) [ "${p#/proc/}" = $$ ] || echo "${p#/proc/}" ;;
         esac
     done
 }
 
-# stop_processes_in DIR: first as PostgreSQL's immediate shutdown, which lets a postmaster
+# stop_processes_in PREFIX: first as PostgreSQL's immediate shutdown, which lets a postmaster
 # take away its shared memory, then for good.
 stop_processes_in()
 {
@@ -428,7 +505,7 @@ clean_workdir()
 {
     [ -n "${WORK:-}" ] || return 0
     cd /
-    stop_processes_in "$WORK"
+    stop_processes_in "$WORK/"
     if [ -n "${KEEP:-}" ]; then
         note "kept: $WORK"
     else
@@ -470,6 +547,73 @@ install_built()
         echo "installing into $target needs root, or sudo without a password" >&2
         return 1
     fi
+}
+
+build_and_install()
+{
+    copy_tree "$WORK/build"
+    build "$WORK/build" && install_built "$WORK/build"
+}
+
+# ------------------------------------------------------------- throwaway servers
+
+# new_server DIR CONFIGURATION: makes a server in DIR, whose only socket is there, and starts it.
+new_server()
+{
+    mkdir "$1" && give_to_tester "$1" && cd "$1" &&
+        as_tester "$PG_BINDIR/initdb" -D data -A trust -E UTF8 --no-locale -N -U "$(tester)" &&
+        run_server "$@"
+}
+
+# run_server DIR CONFIGURATION: the same with the data directory that is in DIR.
+run_server()
+{
+    as_tester tee -a "$1/data/postgresql.conf" <<CONF && pg_ctl "$1" start
+listen_addresses = ''
+unix_socket_directories = '$1'
+$2
+CONF
+}
+
+# pg_ctl DIR ARGUMENT...
+pg_ctl() { cd "$1" && as_tester "$PG_BINDIR/pg_ctl" -D data -l log -w "${@:2}"; }
+
+# ------------------------------------------------------------------ root directories
+
+# The beginning of a command that runs in a root directory, with mounts and processes of its own,
+# which end with it: ROOT TMP COMMAND...  TMP becomes its /tmp, and the project is in /mnt/flake.
+# shellcheck disable=SC2016,SC2034 # expanded inside, used by scripts
+IN_ROOT=(unshare --mount --pid --fork --kill-child --propagation private bash -c '
+    set -e
+    root=$0 tmp=$1
+    shift
+    mkdir -p "$root/mnt/flake"
+    mount --rbind /dev "$root/dev"
+    mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+    mount -t proc proc "$root/proc"
+    mount --bind "$tmp" "$root/tmp"
+    mount --bind "$ROOT" "$root/mnt/flake"
+    mount -o remount,bind,ro "$root/mnt/flake"
+    exec chroot "$root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+        CI="${CI:-}" FLAKE_TEST_TIMEOUT="${FLAKE_TEST_TIMEOUT:-}" \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"')
+
+require_mounts()
+{
+    [ "$EUID" -eq 0 ] || die "needs root, for root directories and mounts"
+    unshare --mount --pid --fork true 2>/dev/null ||
+        die "no right to mount here (unshare failed)" "In a container, it must be a privileged one."
+    export ROOT
+}
+
+# bootstrap LOG DIR SUITE MMDEBSTRAP-OPTION...: makes DIR, or nothing.  A root directory that is a few
+# weeks old is as good as new: that its package lists are no longer valid is no error.
+bootstrap()
+{
+    rm -rf "$2.new"
+    mmdebstrap --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' "${@:4}" "$3" "$2.new" \
+        ${FLAKE_MIRROR:+"$FLAKE_MIRROR"} >"$1" 2>&1 || { rm -rf "$2.new" && return 1; }
+    rm -rf "${2:?}" && mv "$2.new" "$2"
 }
 
 # -------------------------------------------------------------- programs in Perl
