@@ -2,9 +2,6 @@
 # workers; and in a worker no id is made.  Promises P1, P2 and P5 (src/core/refill.c,
 # src/server/backend.c).
 #
-# pg_regress runs one session per file and compares what it prints; this needs many at the same
-# moment, more ids than a table would be filled with, and a look at them from outside the server.
-#
 # check: both clocks
 
 use strict;

@@ -2,8 +2,6 @@
 # of two and no slots, and sessions that take one id and leave.  Promises P1 and P2
 # (src/core/lanes.c).
 #
-# pg_regress has one session at a time, and no way to connect 2,000 times.
-#
 # check: one major
 
 use strict;

@@ -1,8 +1,6 @@
 # One server, several databases: ids differ between databases, also from a copied one, and over
 # an extension that is dropped and made again while sessions use it.  Promise P1: slots belong to
 # the whole server (src/server/shmem.c).
-#
-# pg_regress stays in one database and would have to stop the other sessions for the DROP.
 
 use strict;
 use warnings FATAL => 'all';

@@ -3,9 +3,8 @@
 # layout without node bits, which does not follow.  Promises P1 and P2 (src/core/refill.c,
 # src/server/backend.c).
 #
-# pg_regress can't change the server's settings beneath running sessions.
-#
 # check: both clocks
+# check: one major
 
 use strict;
 use warnings FATAL => 'all';

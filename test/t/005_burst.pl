@@ -2,9 +2,8 @@
 # and a session that wants one id now and then is served beside the burst, also after the clock
 # was set back.  Promises P3 and P4 (src/core/refill.c, src/core/lanes.c).
 #
-# pg_regress has no other sessions to compete with and no clock to set.
-#
 # check: both clocks
+# check: one major
 
 use strict;
 use warnings FATAL => 'all';

@@ -2,8 +2,6 @@
 # more than it was set back and ever less; by much, there is an error that says by how much, and
 # that leaves no trace.  Promises P2, P3 and P6 (src/core/refill.c, src/core/counter.c).
 #
-# pg_regress can't set the clock; here the server's comes from libfaketime.
-#
 # check: both clocks
 
 use strict;

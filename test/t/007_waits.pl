@@ -2,8 +2,6 @@
 # they are seen in pg_stat_activity, and a cancelled query or a terminated session leaves at once.
 # Promise P4 (src/server/backend.c).  The wait for the mark is in 030 and 073.
 #
-# pg_regress can't look at a session that waits.
-#
 # check: both clocks
 
 use strict;

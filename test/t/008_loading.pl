@@ -1,8 +1,6 @@
 # Where and how the library comes in: loaded by its first use, by many sessions at once, or
 # preloaded; in read-only transactions, subtransactions, in a server of one user, and where there is
 # no more shared memory.  Promises P5 and P6 (src/server/shmem.c, src/sql/report.c).
-#
-# pg_regress's server has the library loaded one way, long before the tests, and no other users.
 
 use strict;
 use warnings FATAL => 'all';

@@ -1,7 +1,5 @@
 # On a standby no ids are made, with nextval()'s error; taking ids apart works there.  Promise P5
 # (src/server/backend.c).
-#
-# pg_regress has no second server.
 
 use strict;
 use warnings FATAL => 'all';

@@ -1,7 +1,6 @@
 # Every form of flake.node_id: what it gives, what it refuses, and when.
 #
-# pg_regress can't change the configuration file, restart the server, or give it another host
-# name and other addresses; here a small library, built by the test, does.
+# A small library, built by the test, gives the server another host name and other addresses.
 
 use strict;
 use warnings FATAL => 'all';

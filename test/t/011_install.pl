@@ -1,7 +1,5 @@
 # Installing: by a database's owner who is no superuser, dumped and restored by the owner, and rights.
 # (Where the objects are put is in sql/placement.sql.)
-#
-# pg_regress is a superuser, and has no pg_dump.
 
 use strict;
 use warnings FATAL => 'all';

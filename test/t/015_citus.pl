@@ -1,7 +1,5 @@
 # The node id from Citus, in every state that its catalogs can be in, and what flake_check() says on
 # a node of a cluster.  The catalogs are a stand-in.
-#
-# pg_regress can't change the configuration file, nor be a standby.
 
 use strict;
 use warnings FATAL => 'all';

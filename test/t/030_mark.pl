@@ -1,8 +1,6 @@
 # The durable mark: what is written, when, and how often; and that no id is made past it, with
 # sessions that wait for it, are cancelled or terminated meanwhile.  Promises P1 and P4
 # (src/core/mark.c, src/server/durable.c).
-#
-# pg_regress can neither read the write-ahead log nor see what other sessions do meanwhile.
 
 use strict;
 use warnings FATAL => 'all';

@@ -2,8 +2,6 @@
 # transaction, by the leader of parallel workers, in a subtransaction that is rolled back, in the
 # transaction that makes the extension.  After a crash ids go on after it, though the clock was set
 # back.  Promise P1 (src/core/mark.c (a) to (c), src/server/durable.c).
-#
-# pg_regress can't restart a server, let alone with the clock set back.
 
 use strict;
 use warnings FATAL => 'all';

@@ -2,8 +2,6 @@
 # a restore, near and too far, given another file, made unlogged.  All sessions see it at the next id,
 # and after a crash with the clock set back ids go on after all before.  Promises P1, P3 and P6
 # (src/core/mark.c (e) and (f)).
-#
-# pg_regress has one session and no crash.
 
 use strict;
 use warnings FATAL => 'all';

@@ -3,8 +3,6 @@
 # back.  Ids go on after all that were made before, at once if the clock is not too far back, else with
 # an error until it is right or the limit is raised.  And starts that follow each other quickly do not
 # add up.  Promises P1, P3 and P6 (src/core/mark.c).
-#
-# pg_regress can't crash a server, nor set its clock.
 
 use strict;
 use warnings FATAL => 'all';

@@ -6,8 +6,6 @@
 # The disk is full, or hangs, as far as the server can tell: a library that this file compiles makes
 # writes to WAL files fail, or wait, while a certain file exists.  A real full disk would need root's
 # rights.
-#
-# pg_regress's server can't be preloaded with such a library, and must not panic.
 
 use strict;
 use warnings FATAL => 'all';

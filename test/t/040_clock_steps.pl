@@ -3,8 +3,6 @@
 # that ends when the clock has come near enough, for every session.  Promises P1 to P3, P6
 # (src/core/refill.c, src/core/mark.c).
 #
-# pg_regress has neither several sessions nor a clock.
-#
 # check: both clocks
 
 use strict;

@@ -4,9 +4,8 @@
 # crash and a restart change nothing.  Promises P1, P2, P3 and P6 (src/core/mark.c,
 # src/core/refill.c, src/server/durable.c).
 #
-# pg_regress can't set the clock.
-#
 # check: both clocks
+# check: one major
 
 use strict;
 use warnings FATAL => 'all';

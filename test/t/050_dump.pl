@@ -1,8 +1,6 @@
 # pg_dump and restore take the mark along, and what a table's definition says of ids: as superuser and
 # as a database owner who is none, in one step and schema and data apart, into another server whose
 # clock is behind and into a database that makes ids meanwhile.
-#
-# pg_regress can't run pg_dump, nor is there a second server with another clock.
 
 use strict;
 use warnings FATAL => 'all';

@@ -1,7 +1,5 @@
 # Copies take the mark along: pg_basebackup under load, CREATE DATABASE ... TEMPLATE by both
 # strategies.  Where the copy's clock is behind, its ids go on after those it has.
-#
-# pg_regress can't copy a server, nor set a clock.
 
 use strict;
 use warnings FATAL => 'all';

@@ -4,8 +4,6 @@
 # From an older major where the environment says where one is installed, with flake, as test/upgrade
 # does: FLAKE_UPGRADE_FROM=/usr/lib/postgresql/15/bin.  Else from the same one, which shows that the
 # extension's objects can be made one by one.
-#
-# pg_regress knows one server.
 
 use strict;
 use warnings FATAL => 'all';

@@ -1,7 +1,5 @@
 # Since PostgreSQL 19 a subscription can bring the values of all sequences, the mark's too.  Ids go
 # on after a later one; an earlier one is replaced.
-#
-# pg_regress has no second server.
 
 use strict;
 use warnings FATAL => 'all';

@@ -1,7 +1,5 @@
 # Logical replication of tables whose keys are flake's ids: what is published, how a copy of the
 # schema goes on, and a subscriber without the extension.  Promise P1 between servers.
-#
-# pg_regress has no second server.
 
 use strict;
 use warnings FATAL => 'all';

@@ -2,8 +2,6 @@
 # after all those whose write-ahead log it had, with load on the primary until it dies.  The old
 # primary is rewound and takes over again, its clock further back.  Then the same with a synchronous
 # standby: after every id that a client was told as committed.
-#
-# pg_regress has no second server.
 
 use strict;
 use warnings FATAL => 'all';

@@ -2,6 +2,8 @@
 # ahead: ids are made all the same, whoever waits behind another session's flush can be cancelled at
 # once, and a crash right after a slow flush leaves no mark that refuses ids.  Takes a disk that is
 # slow, or stands still, when it is told to.
+#
+# check: one major
 
 use strict;
 use warnings FATAL => 'all';

@@ -4,8 +4,6 @@
 #
 # The workers are pg_cron's: each runs one job, as a role in a database.  The jobs are those of the
 # server's start, so nothing waits for the next minute.
-#
-# pg_regress's server has no background worker that runs SQL.
 
 use strict;
 use warnings FATAL => 'all';

@@ -1,7 +1,5 @@
 # The recipes of doc/moving-in.md beside sessions that go on writing: none of these meets an error,
 # and what they write arrives in the new columns.  080_pages.pl runs the page without them.
-#
-# pg_regress has no sessions beside its own.
 
 use strict;
 use warnings FATAL => 'all';

@@ -1,7 +1,5 @@
 # The function of doc/partitions.md: periods as the calendar has them, calls at the same time, a
 # silence, what is too old, and which partitions a query reads.  080_pages.pl runs the page.
-#
-# pg_regress has no clock to set and no sessions beside its own.
 
 use strict;
 use warnings FATAL => 'all';

@@ -1,6 +1,4 @@
 # What doc/partitions.md says of pg_partman, where that is installed: versions 4 and 5.
-#
-# pg_regress can't read the page.
 
 use strict;
 use warnings FATAL => 'all';

@@ -1,7 +1,5 @@
 # doc/active-active.md: two servers that write, and each the other's subscriber.  The examples of the
 # page are run as they stand, but for the hosts' names, while clients write.
-#
-# pg_regress has one server.
 
 use strict;
 use warnings FATAL => 'all';
