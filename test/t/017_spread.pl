@@ -1,7 +1,5 @@
 # doc/spread.md: postgres_fdw and PL/Proxy between three servers, and what logical decoding shows.
 # The page's examples are run as they stand, but for the hosts' names.
-#
-# pg_regress has one server.
 
 use strict;
 use warnings FATAL => 'all';
@@ -25,16 +23,6 @@ for my $node (@shard, $front)
 	value($node, 'CREATE DATABASE shop');
 }
 my $has_plproxy = value($front, q{SELECT count(*) FROM pg_available_extensions WHERE name = 'plproxy'});
-
-# As psql prints it, but for spaces at the ends of lines.
-sub printed
-{
-	my ($node, $sql) = @_;
-	my ($status, $out, $err) = $node->psql('shop', $sql, on_error_stop => 1,
-		extra_params => [ '-P', 'tuples_only=off', '-P', 'format=aligned' ]);
-
-	return ($status, $out =~ s/[ \n]+$//mgr, $err);
-}
 
 # Here the hosts are told apart by their ports.
 sub with_hosts
@@ -62,7 +50,7 @@ for my $section (split /^(?=## )/m, $page)
 			$number++;
 			for my $node ($where ? @shard : $front)
 			{
-				my ($status, $out, $err) = printed($node, $example);
+				my ($status, $out, $err) = printed($node, $example, 'shop');
 
 				is($status, 0, "$title: example $number runs on " . $node->name) or diag("$example\n$err");
 				is($out, $expected =~ s/[ \n]+$//mgr, '... and gives what the page shows') if defined $expected;

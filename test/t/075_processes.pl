@@ -4,8 +4,6 @@
 # 074_session_options.pl has the options of a client and of a database; this file the other ways to
 # name a setting, the other moments at which the library is loaded, and the other kinds of
 # processes that PostgreSQL itself has; 076_background_worker.pl an extension's.
-#
-# pg_regress has sessions only.
 
 use strict;
 use warnings FATAL => 'all';
@@ -28,7 +26,7 @@ my $right = '42|5s|12h';
 my $refused = qr/"flake\.node_id" cannot be set for a session, a role or a database/;
 
 # What a client prints that may get warnings, as of a setting that can't be changed now.
-sub printed
+sub output_of
 {
 	my ($sql, %option) = @_;
 	my ($out, $err);
@@ -40,7 +38,7 @@ sub printed
 
 # ---------------------------------------------------------------------- where a setting is named
 
-is(printed($all), $right, 'the file\'s values');
+is(output_of($all), $right, 'the file\'s values');
 
 for my $where ('ROLE CURRENT_USER', 'ROLE CURRENT_USER IN DATABASE postgres', 'ROLE ALL')
 {
@@ -55,7 +53,7 @@ for my $where ('ROLE CURRENT_USER', 'ROLE CURRENT_USER IN DATABASE postgres', 'R
 		value($node, "ALTER $where RESET $name");
 	}
 }
-is(printed($all), $right, 'right without them');
+is(output_of($all), $right, 'right without them');
 
 for my $options ('-c FLAKE.Node_Id=7', '--flake.node-id=7', '-c flake.node_id=42')
 {
@@ -68,7 +66,7 @@ value($node, <<'SQL');
 CREATE FUNCTION other() RETURNS text LANGUAGE plpgsql SET flake.node_id = '7'
 AS 'BEGIN RETURN flake_node_id(flake_next_id()); END'
 SQL
-is(printed("SELECT other(); $all"), "42\n$right", 'a function with a setting of its own');
+is(output_of("SELECT other(); $all"), "42\n$right", 'a function with a setting of its own');
 
 # --------------------------------------------------------- when the library comes into a session
 
@@ -89,14 +87,14 @@ for my $before (
 	  ? "$before; SAVEPOINT b; $all; ROLLBACK TO b; $all; COMMIT; $all"
 	  : "$before; $all; RESET ALL; $all; $all";
 
-	is(printed($sql), join("\n", ($right) x 3), "loaded after: $before");
+	is(output_of($sql), join("\n", ($right) x 3), "loaded after: $before");
 }
-is(printed("BEGIN; SET LOCAL flake.node_id = '7'; $all; ROLLBACK; $all"), "$right\n$right",
+is(output_of("BEGIN; SET LOCAL flake.node_id = '7'; $all; ROLLBACK; $all"), "$right\n$right",
 	'loaded in a transaction that is rolled back');
 
 # At the beginning of the session, which is after all that can name a setting.
 value($node, q(ALTER ROLE ALL SET session_preload_libraries = 'flake'));
-is(printed($all), $right, 'session_preload_libraries: the file\'s values');
+is(output_of($all), $right, 'session_preload_libraries: the file\'s values');
 {
 	local $ENV{PGOPTIONS} = '-c flake.node_id=7';
 	is(sqlstate($node, $node_id), 'F0000', '... and an error with an option');
@@ -107,9 +105,9 @@ value($node, 'ALTER ROLE ALL RESET session_preload_libraries');
 
 # A walsender that runs SQL.
 my %walsender = (psql => { replication => 'database' });
-is(printed($all, %walsender), $right, 'a walsender');
-is(printed("SET flake.node_id = '7'; $all", %walsender), $right, '... after SET');
-is(printed($node_id, %walsender, options => '-c flake.node_id=7'), '', '... with an option: no id');
+is(output_of($all, %walsender), $right, 'a walsender');
+is(output_of("SET flake.node_id = '7'; $all", %walsender), $right, '... after SET');
+is(output_of($node_id, %walsender, options => '-c flake.node_id=7'), '', '... with an option: no id');
 
 # A worker of a parallel query makes none at all; what brings it there is marked wrongly.
 value($node, <<'SQL');
@@ -200,11 +198,11 @@ node_id_for_database("SET flake.node_id = '7'");
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'flake'\n");
 $_->quit for @session, $unused;
 restart_node($node);
-is(printed($all), $right, 'preloaded: what was set for the database before is refused');
-is(printed($all, %walsender), $right, '... for a walsender');
+is(output_of($all), $right, 'preloaded: what was set for the database before is refused');
+is(output_of($all, %walsender), $right, '... for a walsender');
 value($publisher, 'INSERT INTO arrivals VALUES (4)');
 $publisher->wait_for_catchup('arrivals');
-is(printed("$arrived DESC LIMIT 1"), '4|42', '... for an apply worker');
+is(output_of("$arrived DESC LIMIT 1"), '4|42', '... for an apply worker');
 stop_node($node);
 
 # ------------------------------------------------------------------ the command line of the server
@@ -215,9 +213,9 @@ my ($code, $out, $err) = run_program('pg_ctl', '-w', '-D', $node->data_dir, '-l'
 	'-o', '-c flake.node_id=9', 'start');
 is($code, 0, 'started with a setting on the command line') or diag($err);
 node_id_for_database('RESET flake.node_id');
-is(printed($node_id), '9', 'a session has that value');
-is(printed("SET flake.node_id = '7'; $node_id"), '9', '... after SET');
-is(printed($node_id, %walsender), '9', '... a walsender');
+is(output_of($node_id), '9', 'a session has that value');
+is(output_of("SET flake.node_id = '7'; $node_id"), '9', '... after SET');
+is(output_of($node_id, %walsender), '9', '... a walsender');
 {
 	local $ENV{PGOPTIONS} = '-c flake.node_id=42';
 	is(sqlstate($node, $node_id), 'F0000', '... and no option of a client comes before it');

@@ -1,6 +1,6 @@
 # What README.md and the pages below doc/ show is run, each page in a database of its own, and gives
 # the output shown.  The functions, layouts and settings that they list are those that exist, and
-# links lead somewhere.  pg_regress can't read pages.
+# links lead somewhere.
 #
 # Of doc/citus.md this runs what works without Citus; 016_citus_cluster.pl runs it with Citus.  The
 # examples of doc/spread.md, doc/fleet.md and doc/active-active.md need several servers, and are run
@@ -23,16 +23,6 @@ my $node = new_node('pages', extension => 0,
 my %elsewhere = map { $_ => 1 } qw(spread fleet active-active);
 my %page = map { basename($_, '.md') => slurp_file($_) } "$root/README.md", glob "$root/doc/*.md";
 
-# As psql prints it, but for spaces at the ends of lines.
-sub printed
-{
-	my ($database, $sql) = @_;
-	my ($status, $out, $err) = $node->psql($database, $sql,
-		extra_params => [ '-P', 'tuples_only=off', '-P', 'format=aligned' ]);
-
-	return ($status, $out =~ s/[ \n]+$//mgr, $err);
-}
-
 # New ids are different each time.
 sub same_numbers { return $_[0] =~ s/\d+/9/gr =~ s/-+/-/gr =~ s/ +/ /gr; }
 
@@ -48,7 +38,7 @@ for my $name (sort keys %page)
 	while (!$elsewhere{$name} && $page =~ /^```sql\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
 	{
 		my ($example, $expected) = ($1, $2);
-		my ($status, $out, $err) = printed($name, $example);
+		my ($status, $out, $err) = printed($node, $example, $name);
 
 		$number++;
 		is($status, 0, "$name: example $number runs") or diag("$example\n$err");
@@ -78,7 +68,7 @@ SQL
 	for my $sql ((map { "flake_layout_info('$_')" } $page =~ /`(time:\d+ [^`]*)`/g),
 		$page =~ /`(flake_\w+\((?:'|\d)[^`…]*\))`/g)
 	{
-		my ($status, undef, $err) = printed($name, "SELECT $sql");
+		my ($status, undef, $err) = printed($node, "SELECT $sql", $name);
 
 		is($status, 0, "$name: $sql runs") or diag($err);
 	}

@@ -27,7 +27,7 @@ our @EXPORT = qw(
   session ask ask_later answered answer value sqlstate
   start_sessions finish_sessions run_sessions
   start_load stop_load load_goes_on run_pgbench run_program
-  ids_problem count_lines copy_with_lead take_leads shell
+  ids_problem count_lines copy_with_lead take_leads shell printed
 );
 
 # Of each node by its name: environment of its server, file of its clock.
@@ -261,6 +261,17 @@ sub sqlstate
 		stdout => \$out, stderr => \$err, on_error_stop => 0);
 	my ($state) = $err =~ /(?:ERROR|FATAL):  ([0-9A-Z]{5}): /;
 	return wantarray ? ($state // '', $err) : $state // '';
+}
+
+# (exit code, output as psql shows it, errors) of an example of a page; without spaces at the ends
+# of lines.
+sub printed
+{
+	my ($node, $sql, $database) = @_;
+	my ($status, $out, $err) = $node->psql($database, $sql,
+		extra_params => [ '-P', 'tuples_only=off', '-P', 'format=aligned' ]);
+
+	return ($status, $out =~ s/[ \n]+$//mgr, $err);
 }
 
 # ------------------------------------------------------------------------------ many sessions
