@@ -2,12 +2,12 @@
  * backend.c
  *		This backend's sessions: one per layout that it makes ids of.
  *
- * This is where the issuing algorithm (src/core/refill.c) meets the server: a
- * session is bound to its layout's slots in shared memory and to the node id,
- * what the algorithm asks for is done here, and what it refuses becomes an
- * error.  Sessions are private to the backend and live as long as it does;
- * there is one per layout, so that ids of one layout increase within the
- * backend.
+ * This connects the issuing algorithm (src/core/refill.c) with the server: it
+ * binds sessions to slots in shared memory and to the node id, does what the
+ * algorithm asks for, and raises an error if it refuses.
+ *
+ * Sessions are private to the backend and exist as long as it does.  There is
+ * one per layout, so that a backend's ids of a layout increase.
  */
 #include "postgres.h"
 
@@ -34,7 +34,7 @@
 #include "server/settings.h"
 #include "server/shmem.h"
 
-/* The shortest sleep that a latch can time. */
+/* The shortest timeout of a latch */
 #define LATCH_WAIT_US 1000
 
 /* The canonical text of a layout. */
@@ -47,13 +47,13 @@ typedef struct LayoutText
 typedef struct SessionEntry
 {
 	FlakeSession session;		/* must be first */
-	uint64		node_version;	/* for which the node id was looked up */
+	uint64		node_version;	/* flake_node_version when it was bound */
 	LayoutText	text;
 } SessionEntry;
 
 /*
- * Sessions by the text of their layouts: layouts with fixed parts can be
- * thousands.
+ * Sessions by the text of their layouts.  A hash table, because there can be
+ * thousands of layouts that differ in their fixed parts.
  */
 typedef struct SessionByText
 {
@@ -63,12 +63,13 @@ typedef struct SessionByText
 
 static HTAB *sessions_by_text = NULL;
 
-/* The one that was asked for last. */
+/* The last result of flake_backend_session() */
 static SessionEntry *last_entry = NULL;
 
 /*
- * Error where ids can't be made: on a standby, with nextval()'s text, and in a
- * parallel worker, where only a wrapper can bring a call of our functions.
+ * Raise an error if ids cannot be made here: on a standby, where the message is
+ * nextval()'s, or in a parallel worker, where a function that is wrongly marked
+ * PARALLEL SAFE has called one of ours.
  */
 void
 flake_backend_refuse(const char *function)
@@ -106,8 +107,7 @@ match_text(const void *a, const void *b, Size size)
 }
 
 /*
- * This backend's session of the layout whose canonical text that is; NULL if
- * there is none yet.
+ * This backend's session for the layout with this canonical text, or NULL.
  */
 FlakeSession *
 flake_backend_session(const char *text, size_t length)
@@ -126,7 +126,7 @@ flake_backend_session(const char *text, size_t length)
 	return &last_entry->session;
 }
 
-/* A copy for ever, without the fields that the layout does not have. */
+/* A copy for the life of the backend, without the unused fields. */
 static FlakeLayout *
 copy_layout(const FlakeLayout *layout)
 {
@@ -137,9 +137,7 @@ copy_layout(const FlakeLayout *layout)
 }
 
 /*
- * Makes it.  The layout must be one that can issue ids.  Errors: as
- * flake_backend_refuse(); the extension is of another version; the node id does
- * not fit or can't be derived; there are too many layouts.
+ * Create a session for a layout, which must be one that can issue ids.
  */
 FlakeSession *
 flake_backend_new_session(const FlakeLayout *layout, const char *text,
@@ -174,7 +172,7 @@ flake_backend_new_session(const FlakeLayout *layout, const char *text,
 									   HASH_CONTEXT);
 	}
 
-	/* the range, which is what the common path uses, on one cache line */
+	/* align the session, so that its range is on one cache line */
 	entry = (SessionEntry *)
 		TYPEALIGN(FLAKE_CACHE_LINE,
 				  MemoryContextAllocZero(TopMemoryContext,
@@ -190,7 +188,7 @@ flake_backend_new_session(const FlakeLayout *layout, const char *text,
 	return &entry->session;
 }
 
-/* Has its lease been replaced by another one? */
+/* Has the session's lease been replaced by another one? */
 static bool
 lease_is_replaced(const FlakeSession *session)
 {
@@ -198,8 +196,8 @@ lease_is_replaced(const FlakeSession *session)
 }
 
 /*
- * Go by the node id and lease as they are now.  True: one of them is another, so
- * what was found out about the session is about the wrong slots or interval.
+ * Bind the session to the current node id and lease.  Returns true if one of them
+ * has changed, so that what was found out before is void.
  */
 static bool
 follow_node(SessionEntry *entry)
@@ -224,21 +222,20 @@ follow_node(SessionEntry *entry)
 	return changed;
 }
 
-/* What has to be seen to before a session asks for a range. */
+/* Before a session asks for a range: notice what has changed. */
 static void
 prepare(SessionEntry *entry, const char *function)
 {
 	flake_backend_refuse(function);
-	/* a statement that locks no relation would not notice changes by itself */
+	/* a statement that locks no relation does not do this by itself */
 	AcceptInvalidationMessages();
 	(void) follow_node(entry);
 	flake_log_clock();
 }
 
 /*
- * Sleep about so long.  The waits of a tick of a millisecond are shorter than
- * a latch can measure; a cancelled query or a terminated backend leaves
- * within one.
+ * Sleep for about this long.  Timeouts of latches are in milliseconds, so shorter
+ * waits, such as those for a tick of a millisecond, cannot be interrupted.
  */
 static void
 wait_us(int64 us)
@@ -271,8 +268,8 @@ wait_us(int64 us)
  */
 
 /*
- * The part of a hint that names the flake.max_clock_lead that would allow such a
- * lead; empty if none would.
+ * The part of a hint that suggests to allow a lead of this length; empty if the
+ * setting cannot be that large.
  */
 static const char *
 raise_lead_text(int64 us)
@@ -280,7 +277,7 @@ raise_lead_text(int64 us)
 	int64		seconds = (us - 1) / FLAKE_US_PER_SECOND + 1;
 
 	return seconds > INT_MAX / 1000 ? "" :
-		psprintf("; or raise \"%s\" to %d s, and ids go on ahead of the clock",
+		psprintf("; or raise \"%s\" to %d s to allow ids that are ahead of the clock",
 				 FLAKE_MAX_CLOCK_LEAD, (int) seconds);
 }
 
@@ -374,7 +371,7 @@ raise_refusal(const FlakeSession *session, FlakeAnswer answer,
 							flake_time_text(now_us + refill->behind_us - refill->lead_us),
 							raise_lead_text(refill->behind_us),
 							layout->free_node_bits == 0 ? "" :
-							"; or change \"flake.node_id\" to a number that was never used, and ids have the true time"));
+							"; or change \"flake.node_id\" to a number that was never used, so that ids have the true time"));
 			break;
 		case FLAKE_MARK_AHEAD:
 			raise_mark_ahead(flake_mark_start_us(session->mark), now_us,
@@ -389,12 +386,15 @@ raise_refusal(const FlakeSession *session, FlakeAnswer answer,
 		case FLAKE_MOVE_MARK_EARLY:
 		case FLAKE_RENEW_LEASE:
 		case FLAKE_WAIT:
-			Assert(false);		/* no refusals */
+			Assert(false);		/* not a refusal */
 			break;
 	}
 }
 
-/* The mark has been looked at or moved: which relation is meant, or an error. */
+/*
+ * After a look at the mark or a move: return the relation that is the mark, or
+ * raise an error.
+ */
 static uint64
 mark_relation(FlakeMarkOutcome outcome, int64 lead_us)
 {
@@ -415,8 +415,8 @@ mark_relation(FlakeMarkOutcome outcome, int64 lead_us)
 }
 
 /*
- * See that the mark is this database's as it stands on disk now.  Where that is
- * refused, what the session has left is, too.
+ * Look at the mark on disk, and return the relation that is the mark.  If it is
+ * refused, the session's range must not be used either.
  */
 static uint64
 look_at_mark(FlakeSession *session, int64 lead_us)
@@ -435,8 +435,8 @@ look_at_mark(FlakeSession *session, int64 lead_us)
 }
 
 /*
- * Give the session a range of at least "least" ids; "need" is how many the
- * caller is going to want; "function" is named in errors.
+ * Get a range of at least "least" ids for the session.  "need" is how many the
+ * caller is going to need; "function" is the name for errors.
  */
 void
 flake_backend_grant(FlakeSession *session, int64 need, int64 least,
@@ -452,7 +452,7 @@ flake_backend_grant(FlakeSession *session, int64 need, int64 least,
 	do
 	{
 		prepare(entry, function);
-		/* may wait, and hear of changes meanwhile */
+		/* this can wait, and process invalidations meanwhile */
 		relation = look_at_mark(session, lead_us);
 	} while (follow_node(entry));
 	if (flake_session_keep(session, least))
@@ -465,7 +465,7 @@ flake_backend_grant(FlakeSession *session, int64 need, int64 least,
 		switch (answer)
 		{
 			case FLAKE_LOOK_AT_MARK:
-				/* below; let interrupts in */
+				/* the look is below */
 				wait_us(0);
 				break;
 			case FLAKE_MOVE_MARK:
@@ -489,7 +489,7 @@ flake_backend_grant(FlakeSession *session, int64 need, int64 least,
 		refill.relation = look_at_mark(session, lead_us);
 		if (follow_node(entry))
 		{
-			/* the request was about the slots of another node id */
+			/* begin again: the request was about another node id or lease */
 			flake_backend_grant(session, need, least, function);
 			return;
 		}

@@ -1,34 +1,34 @@
 /*
  * citus.c
- *		What the catalogs of Citus say about this database.
+ *		This server's place in a Citus cluster, from the catalogs of Citus.
  *
- * Citus gives every server of a cluster a group: 0 to the coordinator, 1, 2, ...
- * to the workers in the order in which they are added.  A worker's standby has
+ * Citus assigns a group to each server of a cluster: 0 to the coordinator, and
+ * 1, 2, ... to the workers in the order in which they are added.  A standby has
  * the group of its primary.
  *
- * No two rows of pg_dist_node that are primaries have the same group, so a group
- * is a node id that is unique among the servers that are nodes at one time.  It
- * says nothing of servers that are not, or not yet.  A group is given again after
- * citus_finish_pg_upgrade(), when it is asked for by citus_add_node(), or when
- * the coordinator's numbering has begun anew; a worker that was removed keeps
- * its own.  A copy has the group of its original, and so has a clone until
- * citus_promote_clone_and_rebalance() commits, after it has promoted it.
- * doc/citus.md says what to do about these.
+ * Primaries in pg_dist_node have different groups, so the group is a node id that
+ * is unique among the servers that are nodes at the same time.  It is not unique
+ * beyond that.  A group can be assigned again after citus_finish_pg_upgrade(), if
+ * citus_add_node() is told to, or if the coordinator's numbering has begun anew,
+ * while a worker that was removed keeps its group.  A copy has the group of its
+ * original.  So does a clone, from its promotion until
+ * citus_promote_clone_and_rebalance() commits.  doc/citus.md says what to do
+ * about these.
  *
- * Nothing of Citus is linked to or called.  Its two tables are found by name, and
- * taken only for what they are: nobody but a superuser can make tables in
- * pg_catalog, and let others do so.
+ * Citus is not linked or called.  Its two tables are found by name, and can be
+ * trusted because only a superuser can create tables in pg_catalog, or allow
+ * others to.
  *
- *		pg_dist_local_group		one row: this node's group
- *		pg_dist_node			a row for each node of the cluster
+ *		pg_dist_local_group		one row, with this node's group
+ *		pg_dist_node			one row per node of the cluster
  *
- * A group of 0 says little by itself.  The coordinator has it, but so has every
- * server on which Citus was just installed, and a worker whose metadata was taken
- * away: these have no rows in pg_dist_node.  When Citus gives a worker metadata
- * or takes it away, it changes both tables there in one transaction, or the group
- * first.  They are read under one snapshot: a group of 0 from before such a change
- * together with the rows from after it would be the coordinator's group on a
- * worker.
+ * Group 0 does not mean that this is a coordinator.  A server where Citus has
+ * just been installed has it, too, and so does a worker whose metadata was
+ * removed, but these have no rows in pg_dist_node.  When Citus adds or removes a
+ * worker's metadata, it changes both tables there in one transaction, or the group
+ * first.  So they are read under one snapshot: otherwise a group of 0 from before
+ * such a change and rows from after it would make a worker look like the
+ * coordinator.
  */
 #include "postgres.h"
 
@@ -52,11 +52,11 @@
 #define LOCAL_GROUP "pg_dist_local_group"
 #define GROUP		"groupid"
 
-/* What the last look depended on, for the callbacks. */
+/* What the last result depended on, for the callbacks. */
 static bool looked = false;
-static uint32 nodes_hash;		/* of the names in the cache of relations */
+static uint32 nodes_hash;		/* hashes of the names in the syscache */
 static uint32 local_group_hash;
-static Oid	nodes_relid;		/* InvalidOid: there was none */
+static Oid	nodes_relid;		/* InvalidOid if there was no table */
 static Oid	local_group_relid;
 
 static uint32
@@ -67,8 +67,8 @@ name_hash(const char *name)
 }
 
 /*
- * Was the last look at a relation whose name has that hash?  (0: everything may
- * have changed.)
+ * Did the last result depend on a relation whose name has this hash?  0 stands
+ * for all names.
  */
 bool
 flake_citus_is_about_name(uint32 hash)
@@ -77,7 +77,7 @@ flake_citus_is_about_name(uint32 hash)
 		(hash == 0 || hash == nodes_hash || hash == local_group_hash);
 }
 
-/* Was it at that relation?  (InvalidOid: every relation may have changed.) */
+/* Did it depend on this relation?  InvalidOid stands for all. */
 bool
 flake_citus_is_about_relation(Oid relid)
 {
@@ -86,9 +86,8 @@ flake_citus_is_about_relation(Oid relid)
 }
 
 /*
- * Opens and locks one of the tables; NULL if there is none of that name.  Not by
- * RangeVarGetRelid(), which asks for a privilege on the schema: whoever may call
- * flake_next_id() gets an id.
+ * Open and lock one of the tables; NULL if it does not exist.  RangeVarGetRelid()
+ * would require a privilege on the schema, but flake_next_id() must not.
  */
 static Relation
 open_table(const char *name, Oid *relid)
@@ -101,7 +100,7 @@ open_table(const char *name, Oid *relid)
 		if (!OidIsValid(*relid))
 			return NULL;
 		rel = try_relation_open(*relid, AccessShareLock);
-		/* while it waited for the lock the name may have gone to another one */
+		/* it may have been replaced while this waited for the lock */
 		if (rel != NULL &&
 			get_relname_relid(name, PG_CATALOG_NAMESPACE) == *relid)
 			return rel;
@@ -110,7 +109,10 @@ open_table(const char *name, Oid *relid)
 	}
 }
 
-/* The number of the column with the group; 0 if the table is not as expected. */
+/*
+ * The number of the column with the group; InvalidAttrNumber if the table is not
+ * as expected.
+ */
 static AttrNumber
 group_column(Relation rel)
 {
@@ -141,18 +143,18 @@ not_expected(const char *name, const char *detail)
 					   "Set \"flake.node_id\" to a number that no other server has.");
 }
 
-/* Why one of the tables can't be read, else NULL. */
+/* An error if a table is missing or not as expected, or NULL. */
 static const FlakeError *
 table_error(Relation rel, const char *name)
 {
 	if (rel == NULL)
-		return not_expected(name, "Citus's other catalog exists, but this one does not.");
+		return not_expected(name, "It does not exist, but Citus's other catalog does.");
 	if (group_column(rel) == InvalidAttrNumber)
 		return not_expected(name, "It is not a permanent table of a superuser with a column \"" GROUP "\" of type integer.");
 	return NULL;
 }
 
-/* The highest group in a table; returns how many rows have one. */
+/* Find the highest group in a table; returns the number of rows with a group. */
 static int
 read_groups(Relation rel, Snapshot snapshot, int32 *highest)
 {
@@ -197,9 +199,9 @@ read_tables(FlakeCitus *citus, Relation nodes, Relation local_group)
 
 	if (nlocal != 1 || citus->group < 0)
 		return not_expected(LOCAL_GROUP,
-							"It must have one row with this node's group.  While a server with Citus is upgraded it has none, until citus_finish_pg_upgrade() has been run.");
+							"It must have one row, with this node's group.  During an upgrade of the server it has none until citus_finish_pg_upgrade() has been run.");
 
-	/* a group of its own is given to nobody but a worker */
+	/* a group above 0 is given only to a worker */
 	citus->is_node = nnodes > 0 || citus->group > 0;
 	citus->has_workers = citus->highest_group > 0 || citus->group > 0;
 	citus->highest_group = Max(citus->highest_group, citus->group);
@@ -207,9 +209,9 @@ read_tables(FlakeCitus *citus, Relation nodes, Relation local_group)
 }
 
 /*
- * Reads both tables.  Needs a transaction; raises nothing, but a lock that it
- * waits for can be one of an open CREATE, ALTER or DROP EXTENSION.  A serializable
- * transaction has read the tables then, and can fail if nodes change meanwhile.
+ * Read both tables.  Needs a transaction.  Can wait for the lock of an open
+ * CREATE, ALTER or DROP EXTENSION.  A serializable transaction can fail later if
+ * nodes change meanwhile, since it has read the tables.
  */
 void
 flake_citus_read(FlakeCitus *citus)
@@ -220,11 +222,11 @@ flake_citus_read(FlakeCitus *citus)
 	Assert(IsTransactionState());
 	memset(citus, 0, sizeof(*citus));
 
-	/* first, so that no change from here on is missed */
+	/* set these first, so that no change from here on is missed */
 	nodes_hash = name_hash(NODES);
 	local_group_hash = name_hash(LOCAL_GROUP);
 	looked = true;
-	/* and the names are looked up as they are now */
+	/* look up the current names */
 	AcceptInvalidationMessages();
 
 	nodes = open_table(NODES, &nodes_relid);

@@ -1,6 +1,6 @@
 /*
  * citus.h
- *		What the catalogs of Citus say about this database.
+ *		This server's place in a Citus cluster, from the catalogs of Citus.
  */
 #ifndef FLAKE_CITUS_H
 #define FLAKE_CITUS_H
@@ -9,13 +9,11 @@
 
 typedef struct FlakeCitus
 {
-	const FlakeError *error;	/* if not NULL, why nothing else is set */
+	const FlakeError *error;	/* if not NULL, only is_installed is set */
 	bool		is_installed;
-	bool		is_node;		/* of a cluster, perhaps its only one */
-	bool		has_workers;	/* ... and the cluster has workers */
-	int32		group;			/* this node's: 0 is the coordinator's;
-								 * citus.c says among which servers it is
-								 * unique */
+	bool		is_node;		/* this server is a node of a cluster */
+	bool		has_workers;	/* the cluster has workers */
+	int32		group;			/* this node's group; 0 is the coordinator's */
 	int32		highest_group;	/* of all nodes */
 } FlakeCitus;
 

@@ -1,9 +1,8 @@
 /*
  * compat.h
- *		Every difference between the PostgreSQL majors that flake meets.
+ *		Differences between the major versions of PostgreSQL, 15 to 19.
  *
- * The only place with version checks.  Each wrapper has a name of our own and
- * one meaning on all majors, 15 to 19.
+ * Only this file checks versions.  Each wrapper does the same on all of them.
  */
 #ifndef FLAKE_COMPAT_H
 #define FLAKE_COMPAT_H
@@ -34,8 +33,8 @@
 #endif
 
 /*
- * Report an error in an input function, softly where the caller asks for that
- * (from 16), and return "result".
+ * Report an error in an input function: softly if the caller asks for that, which
+ * 16 introduced; then return "result".
  */
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
@@ -49,7 +48,7 @@
 	} while (0)
 #endif
 
-/* 18 lets a module say its name and version */
+/* 18 introduced the name and version of a module. */
 #ifdef PG_MODULE_MAGIC_EXT
 #define FLAKE_MODULE_MAGIC(n, v)	PG_MODULE_MAGIC_EXT(.name = n, .version = v)
 #else
@@ -57,8 +56,8 @@
 #endif
 
 /*
- * Lets a setting take the file's value also while a parallel operation is going
- * on.  Minor releases before November 2024 do not have the flag.
+ * Lets a setting get the value from the configuration file even during a parallel
+ * operation.  Minor releases before November 2024 do not have the flag.
  */
 #ifdef GUC_ALLOW_IN_PARALLEL
 #define FLAKE_ALLOW_IN_PARALLEL	GUC_ALLOW_IN_PARALLEL
@@ -67,8 +66,8 @@
 #endif
 
 /*
- * Calls a walker for the children of a node of an expression.  Before 16 the
- * walker's type has no arguments, which compilers of C23 take at its word.
+ * Call a walker for the children of a node of an expression.  Before 16 the
+ * declared type of the walker is "()", which has no arguments in C23.
  */
 static inline bool
 flake_walk_expression(Node *node, bool (*walker) (Node *node, void *context),
@@ -82,7 +81,7 @@ flake_walk_expression(Node *node, bool (*walker) (Node *node, void *context),
 #endif
 }
 
-/* A setting as the server keeps it; NULL if there is none of that name. */
+/* Look up a setting by name; NULL if there is none. */
 static inline struct config_generic *
 flake_find_setting(const char *name)
 {
@@ -101,7 +100,7 @@ flake_find_setting(const char *name)
 #endif
 }
 
-/* May the current user execute that function? */
+/* May the current user execute this function? */
 static inline bool
 flake_may_execute(Oid function)
 {
@@ -113,7 +112,7 @@ flake_may_execute(Oid function)
 #endif
 }
 
-/* Number of this process among the server's processes, from 0. */
+/* The number of this process among the server's processes, from 0. */
 static inline uint32
 flake_process_number(void)
 {
@@ -124,7 +123,7 @@ flake_process_number(void)
 #endif
 }
 
-/* A new kind of lightweight lock, named for this process as well. */
+/* Create a tranche of lightweight locks, and register its name. */
 static inline int
 flake_new_tranche(const char *name)
 {
@@ -138,7 +137,7 @@ flake_new_tranche(const char *name)
 #endif
 }
 
-/* Name a kind of lightweight lock that another process has made. */
+/* Register the name of a tranche that another process has created. */
 static inline void
 flake_name_tranche(int tranche, const char *name)
 {
@@ -150,7 +149,7 @@ flake_name_tranche(int tranche, const char *name)
 #endif
 }
 
-/* A wait event of that name; before 17 extensions share one. */
+/* A wait event with this name; before 17 all extensions share one. */
 static inline uint32
 flake_wait_event(const char *name)
 {
@@ -162,7 +161,7 @@ flake_wait_event(const char *name)
 #endif
 }
 
-/* What identifies a relation's file within its database. */
+/* Identifies a relation's file within its database. */
 static inline uint32
 flake_relation_file(Relation rel)
 {
@@ -182,11 +181,10 @@ typedef RelFileNode FlakeFileLocator;
 #endif
 
 /*
- * A named piece of shared memory, made on first use and filled by "init", where
- * it was not preloaded.
+ * Find shared memory by name; on first use it is created and "init" is called.
  *
- * From 17 the server keeps a registry for that.  Before, it comes from the
- * reserve that every server sets aside for late comers.
+ * 17 introduced a registry for that.  Before, the memory comes from the spare
+ * bytes of the server's shared memory.
  */
 #if PG_VERSION_NUM >= 190000
 static void

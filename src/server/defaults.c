@@ -1,6 +1,6 @@
 /*
  * defaults.c
- *		Layouts that stand in the defaults of columns.
+ *		Layouts in the defaults of columns.
  */
 #include "postgres.h"
 
@@ -43,7 +43,7 @@ find_layout(Node *node, void *context)
 	return flake_walk_expression(node, find_layout, context);
 }
 
-/* The first layout that stands in an expression as a constant, else NULL. */
+/* The first layout that is a constant in an expression, or NULL. */
 Const *
 flake_find_layout(Node *expression)
 {
@@ -57,7 +57,7 @@ flake_find_layout(Node *expression)
 	return search.found;
 }
 
-/* Is that a table, still there and not temporary? */
+/* Does this table still exist, and is it not temporary? */
 static bool
 is_kept(Oid relid)
 {
@@ -72,8 +72,8 @@ is_kept(Oid relid)
 }
 
 /*
- * Does a table of this database, one that is not temporary, have a default with
- * the layout whose canonical text that is?  Reads all defaults.
+ * Does a table of this database that is not temporary have a default with the
+ * layout whose canonical text is "name"?  Reads all defaults.
  */
 bool
 flake_layout_is_default(const char *name)

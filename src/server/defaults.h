@@ -1,6 +1,6 @@
 /*
  * defaults.h
- *		Layouts that stand in the defaults of columns.
+ *		Layouts in the defaults of columns.
  */
 #ifndef FLAKE_DEFAULTS_H
 #define FLAKE_DEFAULTS_H

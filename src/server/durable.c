@@ -2,23 +2,24 @@
  * durable.c
  *		The durable mark on disk: the page, the WAL and the locks.
  *
- * What is decided about the mark, and why it holds, is in src/core/mark.c.  This
- * file reads, writes and flushes.
+ * src/core/mark.c decides about the mark, and has the argument why ids do not
+ * come again.  This file reads, writes and flushes.
  *
- * The mark is the last_value of the sequence flake.mark that belongs to the
- * extension, in nanoseconds since 1970, so that WAL replay, standbys, pg_dump
- * and pg_upgrade carry it along.  (In nanoseconds, for scripts that prepare a
- * switch-over raise every sequence by a margin: 10^9 is a second then, where it
- * would be a quarter of an hour in microseconds.)  It is written under generic
- * WAL: that needs no transaction id and works in read-only transactions.  The
- * full page is logged each time: nextval() and setval() log a state of the page
- * that differs from the one they leave in the buffer, so a delta computed
- * against the buffer could bring back an older value.
+ * The mark is the last_value of the extension's sequence flake.mark, so that WAL
+ * replay, standbys, pg_dump and pg_upgrade preserve it.  It is in nanoseconds
+ * since 1970, because scripts that prepare a switchover add a margin to every
+ * sequence: a margin of 10^9 is a second, where in microseconds it would be a
+ * quarter of an hour.
  *
- * A session peeks at the page, without a lock, whenever it takes a new range
- * (without slots: at least once for FLAKE_COUNTER_MAX_IDS ids of a tick), so
- * that what others have written there is noticed.  The peek is a hint, the
- * decision is made under the locks.
+ * It is written with generic WAL, which needs no transaction id and works in
+ * read-only transactions.  The full page is logged each time.  nextval() and
+ * setval() can log another state of the page than they leave in the buffer, so
+ * that replaying a delta computed from the buffer could restore an older value.
+ *
+ * To notice what others have written, a session peeks at the page, without a
+ * lock, before each new range, or at least once per FLAKE_COUNTER_MAX_IDS ids if
+ * it takes numbers one by one.  The peek is a hint; decisions are made under the
+ * locks.
  */
 #include "postgres.h"
 
@@ -40,13 +41,10 @@
 #include "server/settings.h"
 #include "server/shmem.h"
 
-/* Should whoever held the lock have left it by an error, look again after this. */
+/* Retry after this time, because a holder that fails wakes nobody. */
 #define LOCK_TIMEOUT_MS	100
 
-/*
- * The mark of one database, in shared memory since an id was first made or a
- * report first asked for it.
- */
+/* The mark of one database, in shared memory. */
 typedef struct MarkEntry
 {
 	/* constant once the entry is in the list */
@@ -61,12 +59,12 @@ typedef struct MarkEntry
 
 /* What this backend knows about its database's mark. */
 static MarkEntry *my_entry = NULL;
-static Oid	mark_relid = InvalidOid;	/* the relation, while it is known */
-static uint64 my_relation = 0;	/* as in FlakeMark.relation; 0: look it up */
+static Oid	mark_relid = InvalidOid;	/* valid if my_relation is not 0 */
+static uint64 my_relation = 0;	/* as FlakeMark.relation; 0 if not known */
 static FlakeFileLocator mark_file;	/* for peeking at the page */
-static Buffer mark_buffer = InvalidBuffer;	/* where the page was last seen */
+static Buffer mark_buffer = InvalidBuffer;	/* where the page was last */
 
-/* To be called for every relation that has changed (InvalidOid: all of them). */
+/* Called for each relation that has changed; InvalidOid stands for all. */
 void
 flake_durable_relation_changed(Oid relid)
 {
@@ -76,7 +74,7 @@ flake_durable_relation_changed(Oid relid)
 	flake_sessions_forget_ranges();
 }
 
-/* The database's entry; the first session that needs it makes it. */
+/* Find this database's entry; create it if need be. */
 static MarkEntry *
 find_entry(void)
 {
@@ -109,7 +107,7 @@ find_entry(void)
 	return entry;
 }
 
-/* This database's mark.  It stays where it is as long as the server runs. */
+/* This database's mark.  Its address is valid as long as the server runs. */
 FlakeMark *
 flake_durable_mark(void)
 {
@@ -118,7 +116,7 @@ flake_durable_mark(void)
 	return &my_entry->mark;
 }
 
-/* Does this backend know where it is? */
+/* Has this backend found its database's mark yet? */
 bool
 flake_durable_is_attached(void)
 {
@@ -131,7 +129,7 @@ relation_identity(Relation rel)
 	return ((uint64) RelationGetRelid(rel) << 32) | flake_relation_file(rel);
 }
 
-/* The sequence's tuple on its page, or an error if there is none. */
+/* The sequence's tuple on its page.  Raises an error if there is none. */
 static Form_pg_sequence_data
 sequence_on(Page page)
 {
@@ -150,11 +148,11 @@ sequence_on(Page page)
 }
 
 /*
- * Takes the locks for a move: relation, then the mark's.  NULL only if "wait"
- * is false and one is not to be had at once.
+ * Take the locks for a move: the relation's, then the mark's.  NULL if "wait" is
+ * false and one of them is not available at once.
  *
- * Whoever holds the mark's lock may be flushing.  A lightweight lock can't be
- * waited for interruptibly, so wait for its holder's signal instead.
+ * The holder of the mark's lock may be flushing.  A wait for a lightweight lock
+ * cannot be interrupted, so wait for a condition variable instead.
  */
 static Relation
 lock_mark(bool wait)
@@ -191,7 +189,7 @@ unlock_mark(Relation rel)
 	flake_mark_relation_close(rel);
 }
 
-/* The page of the mark, locked exclusively. */
+/* Lock the page of the mark exclusively. */
 static Buffer
 lock_page(Relation rel)
 {
@@ -204,9 +202,9 @@ lock_page(Relation rel)
 }
 
 /*
- * Writes the locked page as planned and unlocks it.  True: it is durable.  Else
- * the WAL writer is told to flush it.  What can raise an error comes before the
- * shared values are changed.
+ * Write the locked page as planned and unlock it.  Returns true if the page is
+ * durable; if not, the WAL writer has been asked to flush it.  Everything that can
+ * raise an error comes before the shared values are changed.
  */
 static bool
 write_page(Relation rel, Buffer buffer, const FlakeMarkPlan *plan)
@@ -227,7 +225,7 @@ write_page(Relation rel, Buffer buffer, const FlakeMarkPlan *plan)
 	UnlockReleaseBuffer(buffer);
 	pg_atomic_fetch_add_u64(&my_entry->moves, 1);
 
-	/* no WAL: made in this transaction, with wal_level = minimal */
+	/* no WAL, if the sequence is new and wal_level is minimal */
 	if (XLogRecPtrIsInvalid(lsn))
 		return true;
 	if (!plan->flush)
@@ -241,8 +239,8 @@ write_page(Relation rel, Buffer buffer, const FlakeMarkPlan *plan)
 }
 
 /*
- * How far has the clock jumped forward since the last move of any mark,
- * against a clock that nobody can set?  0 where that is not known.
+ * How far has the wall clock jumped forward since the last move of any mark,
+ * compared with a clock that nobody can set?  0 if no mark has been moved.
  */
 static int64
 clock_jump(int64 wall_us, int64 boot_us)
@@ -258,7 +256,7 @@ clock_jump(int64 wall_us, int64 boot_us)
 	return jump_us;
 }
 
-/* Remembers that the clocks were found to be right. */
+/* Remember the clocks, which are right, for the next clock_jump(). */
 static void
 remember_clocks(int64 wall_us, int64 boot_us)
 {
@@ -271,8 +269,8 @@ remember_clocks(int64 wall_us, int64 boot_us)
 }
 
 /*
- * Moves the mark as flake_mark_plan() decides, or finds that nothing need be
- * done.  "early": give up rather than wait.
+ * Move the mark if and as flake_mark_plan() decides.  If "early" is set, give up
+ * rather than wait for a lock.
  */
 FlakeMarkOutcome
 flake_durable_move(const FlakeMarkNeed *asked, bool early)
@@ -331,8 +329,9 @@ flake_durable_move(const FlakeMarkNeed *asked, bool early)
 }
 
 /*
- * Has somebody else changed the page?  A look without any lock: only a hint,
- * and no more than a pin if the page is where it was.
+ * Has somebody else changed the page?  The page is read without a lock, so the
+ * answer is a hint.  Costs no more than a pin if the page is in the same buffer
+ * as before.
  */
 static bool
 page_changed(FlakeMark *mark)
@@ -343,7 +342,7 @@ page_changed(FlakeMark *mark)
 	if (!ReadRecentBuffer(mark_file, MAIN_FORKNUM, 0, mark_buffer))
 		return true;
 	page_ns = &sequence_on(BufferGetPage(mark_buffer))->last_value;
-	/* again if it was just being written */
+	/* try twice, in case it was just being written */
 	for (int i = 0; changed && i < 2; i++)
 	{
 		int64		ns = *page_ns;
@@ -355,7 +354,7 @@ page_changed(FlakeMark *mark)
 	return changed;
 }
 
-/* Publishes what is pending, if it was flushed, and nobody is at the mark. */
+/* Publish a pending move if it was flushed, unless the mark is locked. */
 static void
 publish_pending(FlakeMark *mark)
 {
@@ -372,8 +371,8 @@ publish_pending(FlakeMark *mark)
 }
 
 /*
- * Before a session looks for ids: see that the shared values are about its
- * relation, and that what others left on the page is taken over.
+ * Before each step of a request: make sure that the shared values are about this
+ * session's relation, and that what others left on the page is taken over.
  */
 FlakeMarkOutcome
 flake_durable_look(const FlakeMarkNeed *need)
@@ -388,12 +387,12 @@ flake_durable_look(const FlakeMarkNeed *need)
 		outcome = flake_durable_move(need, false);
 	else
 		publish_pending(mark);
-	/* the page before the start mark that came from it: see mark.c */
+	/* the page is read before the start mark, see (e) in mark.c */
 	pg_read_barrier();
 	return outcome;
 }
 
-/* The mark of this database for reports.  Not during recovery. */
+/* The mark of this database, for reports.  Not to be used during recovery. */
 FlakeMarkState
 flake_durable_state(void)
 {
@@ -424,7 +423,7 @@ flake_durable_state(void)
 	return state;
 }
 
-/* The greatest published mark of all databases; FLAKE_NO_TIME: there is none. */
+/* The latest published mark of all databases, or FLAKE_NO_TIME. */
 int64
 flake_durable_latest_mark_us(void)
 {
@@ -444,7 +443,7 @@ flake_durable_latest_mark_us(void)
 	return latest_us;
 }
 
-/* Takes the clock as it is for the true time, after a jump forward. */
+/* After a jump of the clock: accept the time that it shows now. */
 void
 flake_durable_accept_clock(void)
 {

@@ -7,13 +7,13 @@
 
 #include "core/mark.h"
 
-/* How a look at the mark or a move of it has ended. */
+/* The result of a look at the mark, or of a move. */
 typedef struct FlakeMarkOutcome
 {
 	FlakeMarkVerdict verdict;
-	uint64		relation;		/* the relation that is meant from now on */
+	uint64		relation;		/* the relation that is the mark now */
 
-	/* for the messages about FLAKE_MARK_TOO_FAR and FLAKE_MARK_CLOCK_JUMPED */
+	/* details of FLAKE_MARK_TOO_FAR and FLAKE_MARK_CLOCK_JUMPED */
 	int64		page_us;
 	int64		wall_us;
 	int64		jump_us;
@@ -22,12 +22,12 @@ typedef struct FlakeMarkOutcome
 /* The mark of this database for reports. */
 typedef struct FlakeMarkState
 {
-	int64		mark_us;		/* FLAKE_NO_TIME: no id since the server
-								 * started */
+	int64		mark_us;		/* FLAKE_NO_TIME if no id was made since the
+								 * server started */
 	int64		start_us;
 	int64		moves;			/* how often it was written */
 
-	/* of all databases: where ids begin latest */
+	/* the latest start mark of all databases */
 	int64		latest_start_us;
 	Oid			latest_database;
 } FlakeMarkState;

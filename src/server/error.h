@@ -1,12 +1,12 @@
 /*
  * error.h
- *		An error as a value: raised where ids are made, shown as a row where
- *		the server is reported on.
+ *		Errors as values, to be raised by functions that make ids, and to be
+ *		shown in rows of reports.
  */
 #ifndef FLAKE_ERROR_H
 #define FLAKE_ERROR_H
 
-/* Whole texts in the style of the server's; "detail" and "hint" can be NULL. */
+/* The texts of an error; "detail" and "hint" can be NULL. */
 typedef struct FlakeError
 {
 	int			sqlstate;
@@ -15,7 +15,7 @@ typedef struct FlakeError
 	const char *hint;
 } FlakeError;
 
-/* Allocated in the current memory context, as the texts should be. */
+/* Allocate an error in the current memory context.  The texts are not copied. */
 static inline const FlakeError *
 flake_error(int sqlstate, const char *message, const char *detail,
 			const char *hint)

@@ -1,11 +1,10 @@
 /*
  * log.c
- *		Events that are worth a line in the server's log, and how times are
- *		measured and written for messages.
+ *		Lines in the server's log, and times for messages.
  *
- * An event is seen by every session, but said once: whoever changes the
- * shared word by compare-and-swap says it.  Lines are at level
- * LOG_SERVER_ONLY: they never go to clients.
+ * Every session can notice an event, but only the one whose compare-and-swap
+ * changes the shared word reports it.  The level is LOG_SERVER_ONLY, so that
+ * nothing is sent to clients.
  */
 #include "postgres.h"
 
@@ -19,26 +18,26 @@
 #include "server/settings.h"
 #include "server/shmem.h"
 
-/* Smaller steps of the clock are not reported. */
+/* Smaller steps of the clock are not reported */
 #define STEP_US		FLAKE_US_PER_SECOND
 
-/* Less than this is how the clock is kept right, and not looked at. */
+/* Smaller changes are normal, as the clock is adjusted all the time */
 #define SLEW_US		(FLAKE_US_PER_SECOND / 100)
 
-/* A time in microseconds since 1970, allocated. */
+/* A time in microseconds since 1970 as text, palloc'd if finite. */
 const char *
 flake_time_text(int64 unix_us)
 {
 	int64		epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
-	/* what no timestamp can hold is shown as an infinity */
+	/* a time that is out of range for a timestamp is shown as infinite */
 	if (unix_us < PG_INT64_MIN + epoch_us ||
 		!IS_VALID_TIMESTAMP(unix_us - epoch_us))
 		return unix_us < 0 ? "-infinity" : "infinity";
 	return pstrdup(timestamptz_to_str(unix_us - epoch_us));
 }
 
-/* A time span as seconds with milliseconds, allocated. */
+/* A time span in seconds with milliseconds as text, palloc'd. */
 const char *
 flake_seconds_text(int64 us)
 {
@@ -46,8 +45,8 @@ flake_seconds_text(int64 us)
 }
 
 /*
- * Read the wall clock and the boot-time clock at one moment: not with a pause
- * in between, as when the process loses the processor.
+ * Read the wall clock and the boot-time clock at the same moment.  Try again if
+ * the process lost the processor in between.
  */
 void
 flake_sample_clocks(int64 *wall_us, int64 *boot_us)
@@ -62,8 +61,8 @@ flake_sample_clocks(int64 *wall_us, int64 *boot_us)
 }
 
 /*
- * Has the clock been stepped?  Its distance from a clock that nobody can set
- * tells.
+ * Report a step of the clock, which changes its distance from a clock that nobody
+ * can set.
  */
 void
 flake_log_clock(void)
@@ -83,7 +82,7 @@ flake_log_clock(void)
 	if (!pg_atomic_compare_exchange_u64(&control->clock_offset, &seen,
 										(uint64) offset))
 		return;
-	/* the first look, or many small steps that add up over time */
+	/* the first look, or a step that is not worth a line */
 	if (seen == 0 || (step < STEP_US && step > -STEP_US))
 		return;
 
@@ -99,9 +98,9 @@ flake_log_clock(void)
 }
 
 /*
- * This session makes ids of a layout under node id "node" from now on: has the
- * setting changed?  The shared word holds a hash of the setting and the node id
- * that it gave.
+ * A session makes ids under node id "node" from now on.  Report it if a change of
+ * the setting has changed the node id.  The shared word holds a hash of the
+ * setting, and the node id.
  */
 void
 flake_log_node(const FlakeLayout *layout, int64 node)
@@ -123,8 +122,8 @@ flake_log_node(const FlakeLayout *layout, int64 node)
 }
 
 /*
- * The start mark as it was found.  Up to a second ahead is what it is moved
- * by, and usual after a quick restart.
+ * Report a start mark that is far ahead of the clock.  Up to a second is normal
+ * after a quick restart, because the mark is moved ahead of the clock.
  */
 void
 flake_log_start(int64 mark_us)

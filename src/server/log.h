@@ -1,7 +1,6 @@
 /*
  * log.h
- *		Events that are worth a line in the server's log, and how times are
- *		measured and written for messages.
+ *		Lines in the server's log, and times for messages.
  */
 #ifndef FLAKE_LOG_H
 #define FLAKE_LOG_H

@@ -1,6 +1,6 @@
 /*
  * module.c
- *		What happens when the server loads the library.
+ *		Loading the library: settings and callbacks.
  */
 #include "postgres.h"
 
@@ -21,13 +21,13 @@ FLAKE_MODULE_MAGIC("flake", FLAKE_VERSION);
 
 void		_PG_init(void);
 
-/* A reload assigns every setting; only another value counts. */
+/* A reload assigns every setting, so check whether the value has changed. */
 static void
 assign_node_id(const char *value, void *extra)
 {
 	/*
-	 * A parallel worker has freed its old value when it takes the leader's.
-	 * It makes no ids.
+	 * In a parallel worker, which makes no ids, the old value can have been
+	 * freed already.
 	 */
 	if (IsParallelWorker())
 		return;
@@ -35,7 +35,7 @@ assign_node_id(const char *value, void *extra)
 		flake_node_changed();
 }
 
-/* A range remembers the lead that it may have. */
+/* A range depends on the lead that was allowed when it was taken. */
 static void
 assign_max_clock_lead(int value, void *extra)
 {
@@ -43,7 +43,7 @@ assign_max_clock_lead(int value, void *extra)
 		flake_sessions_forget_ranges();
 }
 
-/* The message does not repeat what may be a secret. */
+/* The message must not show the value, which can contain a secret. */
 static bool
 check_registry(char **value, void **extra, GucSource source)
 {
@@ -51,14 +51,14 @@ check_registry(char **value, void **extra, GucSource source)
 
 	if (problem == NULL)
 		return true;
-	GUC_check_errmsg("connection string of a registry of node ids is not accepted");
+	GUC_check_errmsg("invalid connection string for a registry of node ids");
 	GUC_check_errdetail("%s", problem);
 	return false;
 }
 
 /*
- * One callback for both: a server has ten places for callbacks of this kind in
- * a process, and other extensions need them as well.  (Citus takes five.)
+ * One callback for both, because a process can have only ten relcache callbacks,
+ * of which Citus alone takes five.
  */
 static void
 relation_changed(Datum arg, Oid relid)
@@ -73,7 +73,7 @@ _PG_init(void)
 	flake_settings_before_load();
 	DefineCustomStringVariable(FLAKE_NODE_ID,
 							   "Sets the node id of this server.",
-							   "A number, a pattern for the host name such as \"db-#\", an IPv4 network such as \"10.1.2.0/24\", or \"citus\" for the group in a Citus cluster, the latter three with an optional offset as in \"db-#+100\"; or \"lease\".  Empty: that group on a node of a Citus cluster with workers, else a hash of the server's system identifier.",
+							   "Can be a number, a pattern for the host name such as \"db-#\", an IPv4 network such as \"10.1.2.0/24\", \"citus\" for the group in a Citus cluster, or \"lease\".  A pattern, a network and \"citus\" can have an offset, as in \"db-#+100\".  If empty, the node id is the group on a Citus cluster with workers, and a hash of the system identifier on other servers.",
 							   &flake_setting_node_id,
 							   "",
 							   PGC_SIGHUP,
@@ -83,7 +83,7 @@ _PG_init(void)
 							   NULL);
 	DefineCustomIntVariable(FLAKE_MAX_CLOCK_LEAD,
 							"Sets how far ids may be ahead of the clock.",
-							"Values below two ticks of a layout count as two ticks.",
+							"Two ticks of the layout are always allowed.",
 							&flake_setting_max_clock_lead,
 							5000,
 							0,
@@ -95,7 +95,7 @@ _PG_init(void)
 							NULL);
 	DefineCustomIntVariable(FLAKE_MAX_CLOCK_JUMP,
 							"Sets how far the clock may jump forward before ids are refused.",
-							"Zero turns the check off.",
+							"Zero turns this check off.",
 							&flake_setting_max_clock_jump,
 							86400,
 							0,
@@ -107,7 +107,7 @@ _PG_init(void)
 							NULL);
 	DefineCustomStringVariable(FLAKE_REGISTRY,
 							   "Sets the database that leases node ids to this server.",
-							   "A connection string without a password, used where \"flake.node_id\" is \"lease\".",
+							   "A connection string without a password.  Used only if \"flake.node_id\" is \"lease\".",
 							   &flake_setting_registry[0],
 							   "",
 							   PGC_SIGHUP,
@@ -117,7 +117,7 @@ _PG_init(void)
 							   NULL);
 	DefineCustomStringVariable(FLAKE_REGISTRY_2,
 							   "Sets a second database that leases node ids to this server.",
-							   "It has other node ids than the first one, and any of them will do.",
+							   "Its node ids must differ from those of \"flake.registry\".  The server needs a lease from one of them.",
 							   &flake_setting_registry[1],
 							   "",
 							   PGC_SIGHUP,
@@ -127,7 +127,7 @@ _PG_init(void)
 							   NULL);
 	DefineCustomIntVariable(FLAKE_LEASE_TIME,
 							"Sets for how long a node id is leased.",
-							"For so long ids can be made while no registry answers.  The first lease after a start is shorter.",
+							"Ids can be made for this long while no registry answers.  The first lease after a start is shorter.",
 							&flake_setting_lease_time,
 							3600,
 							30,

@@ -1,15 +1,16 @@
 /*
  * node.c
- *		Which server this is: the node id from flake.node_id.
+ *		The node id of this server, from flake.node_id.
  *
- * The setting is a text that is read when a node id is needed, so that a
- * wrong one in the file is an error then and never a silent default.  Nothing
- * is kept here.  A session asks for its node id when it begins to make ids and
- * after flake_node_changed(); so one that runs keeps its node id when the host
- * gets another name or address.  A group in a Citus cluster is followed: it
- * changes in a transaction, which callbacks notice.
+ * The setting is a string that is evaluated only when a node id is needed, so
+ * that a wrong value in the configuration file raises an error then, and is not
+ * silently replaced by a default.  The result is not cached here.  A session
+ * evaluates the setting when it makes its first id and after
+ * flake_node_changed().  So it keeps its node id if the host gets another name or
+ * address.  But it follows a change of the group in a Citus cluster, which
+ * invalidation callbacks notice.
  *
- * Whatever can be wrong is a FlakeError: issuing raises it, reports show it.
+ * Errors are returned as FlakeError, for reports.
  */
 #include "postgres.h"
 
@@ -36,7 +37,7 @@
 #include "server/settings.h"
 #include "server/shmem.h"
 
-/* A larger number fits no layout; and sums of two can't overflow. */
+/* A larger number does not fit any layout; the sum of two does not overflow. */
 #define MAX_NUMBER PG_INT32_MAX
 
 /* The setting that asks for the group in a Citus cluster. */
@@ -45,7 +46,7 @@
 /* A host name has at most 255 bytes. */
 #define HOST_NAME_SIZE 256
 
-/* What to do, where several errors say the same. */
+/* Hints of several errors */
 #define FORMS_HINT \
 	"It must be a number such as '7', a pattern for the host name such as 'db-#' or 'db-#+100', an IPv4 network such as '10.1.2.0/24' or '10.1.2.0/24+100', 'citus' or 'citus+100', 'lease', or empty."
 #define NUMBER_HINT \
@@ -53,10 +54,10 @@
 #define NETWORK_HINT \
 	"Set \"flake.node_id\" to a network in which the host has one address, or to a number that no other server has."
 
-/* Raised when the node id may have become another one. */
+/* Incremented when the node id may have changed. */
 uint64		flake_node_version = 1;
 
-/* The setting has changed, or what a node id is derived from. */
+/* The setting has changed, or something that a node id is derived from. */
 void
 flake_node_changed(void)
 {
@@ -64,14 +65,14 @@ flake_node_changed(void)
 	flake_sessions_forget_ranges();
 }
 
-/* node_refusal() may have another answer. */
+/* A replication origin has come or gone, see node_refusal(). */
 static void
 origins_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	flake_node_changed();
 }
 
-/* A relation of that name has come or gone. */
+/* A relation has come or gone whose name has this hash. */
 static void
 name_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -80,8 +81,8 @@ name_changed(Datum arg, int cacheid, uint32 hashvalue)
 }
 
 /*
- * To be called for every relation that has changed (InvalidOid: all of them).
- * Citus announces new rows of its tables in this way.
+ * Called for each relation that has changed; InvalidOid stands for all.  Citus
+ * sends such a message when it changes its tables.
  */
 void
 flake_node_relation_changed(Oid relid)
@@ -90,9 +91,7 @@ flake_node_relation_changed(Oid relid)
 		flake_node_changed();
 }
 
-/*
- * Notice when a node id that depends on the catalogs may have changed.
- */
+/* Register for changes of catalogs that the node id depends on. */
 void
 flake_node_init(void)
 {
@@ -110,9 +109,9 @@ invalid_setting(const char *detail, const char *hint)
 }
 
 /*
- * Reads "length" decimal digits.  False if there is anything else, nothing, or
- * a number above MAX_NUMBER.  Leading zeros change nothing, as hosts are often
- * called db01 to db12.
+ * Parse "length" decimal digits.  False if there are none or other characters,
+ * or if the number exceeds MAX_NUMBER.  Leading zeros are allowed, because hosts
+ * are often called db01 to db12.
  */
 static bool
 read_number(const char *digits, size_t length, int64 *number)
@@ -130,8 +129,7 @@ read_number(const char *digits, size_t length, int64 *number)
 }
 
 /*
- * Splits the setting into what stands before "+" and the offset after it, 0 if
- * there is no "+".
+ * Split the setting at "+".  The offset after it is 0 if there is no "+".
  */
 static const FlakeError *
 split_offset(char **base, int64 *offset)
@@ -163,14 +161,14 @@ from_number(FlakeNode *node)
 		return invalid_setting(psprintf("Node ids are numbers from 0 to %d.",
 										MAX_NUMBER),
 							   "Set \"flake.node_id\" to a smaller number.");
-	return invalid_setting("It is not a number, not \"citus\" or \"lease\", and contains neither \"#\" nor \"/\".",
+	return invalid_setting("It is not a number, \"citus\" or \"lease\", and it contains neither \"#\" nor \"/\".",
 						   FORMS_HINT);
 }
 
 /*
- * The number that stands in the host name where the pattern has "#".  The rest
- * of the name must be as in the pattern: just any number in it would give the
- * containers 3f2a9c1b4e07 and 8b0d11e2c007 the same node id.
+ * The number that the host name has in the place of "#".  The rest of the host
+ * name must match the pattern.  If any number in it were good enough, containers
+ * called 3f2a9c1b4e07 and 8b0d11e2c007 would have the same node id.
  */
 static const FlakeError *
 from_hostname(FlakeNode *node)
@@ -193,7 +191,7 @@ from_hostname(FlakeNode *node)
 	tail = pattern + head_length + 1;
 	tail_length = strlen(tail);
 	if (strchr(tail, '#') != NULL)
-		return invalid_setting("A pattern for the host name contains \"#\" only once.",
+		return invalid_setting("A pattern for the host name can contain \"#\" only once.",
 							   FORMS_HINT);
 
 	if (gethostname(host, sizeof(host)) != 0)
@@ -202,7 +200,7 @@ from_hostname(FlakeNode *node)
 						   NULL, NUMBER_HINT);
 	host[sizeof(host) - 1] = '\0';
 
-	/* a pattern without a dot is about the name without its domain */
+	/* if the pattern has no dot, ignore the domain of the host */
 	host_length = strchr(pattern, '.') ? strlen(host) : strcspn(host, ".");
 	if (host_length < head_length + tail_length ||
 		pg_strncasecmp(host, pattern, head_length) != 0 ||
@@ -221,7 +219,7 @@ from_hostname(FlakeNode *node)
 	return NULL;
 }
 
-/* Collects the host's IPv4 addresses, each once, in a list of integers. */
+/* Add an IPv4 address to a list of integers, unless it is there already. */
 static void
 collect_address(struct sockaddr *address, struct sockaddr *netmask, void *list)
 {
@@ -255,8 +253,8 @@ addresses_text(const List *addresses)
 }
 
 /*
- * Reads "10.1.2.0/24": the network's address, and a mask of the bits that tell
- * its hosts apart.
+ * Parse a network such as "10.1.2.0/24".  *host_mask has the bits that differ
+ * between hosts of the network.
  */
 static const FlakeError *
 parse_network(char *text, uint32 *network, uint32 *host_mask)
@@ -284,9 +282,9 @@ parse_network(char *text, uint32 *network, uint32 *host_mask)
 }
 
 /*
- * The host part of this host's one address in the network.  Any address of any
- * interface counts, also when the interface is down: a server stays the same
- * when its link is lost.
+ * The host part of this host's address in the network, of which it must have
+ * one.  An address counts even if its interface is down, because a server that
+ * loses its link must keep its node id.
  */
 static const FlakeError *
 from_network(FlakeNode *node)
@@ -340,7 +338,7 @@ from_network(FlakeNode *node)
 	return NULL;
 }
 
-/* Does the setting ask for the group: "citus", perhaps with an offset? */
+/* Is the setting "citus", perhaps with an offset? */
 static bool
 is_citus(const char *setting)
 {
@@ -359,7 +357,7 @@ set_group(FlakeNode *node, const FlakeCitus *citus, int64 offset)
 }
 
 /*
- * The group that Citus has given this server.
+ * The group of this server in a Citus cluster.
  */
 static const FlakeError *
 from_citus(FlakeNode *node)
@@ -391,9 +389,9 @@ from_citus(FlakeNode *node)
 }
 
 /*
- * Nothing is set: the group in a Citus cluster, if there are other nodes.  Else
- * a hash of the server's system identifier.  A standby has the same, so a
- * promoted one goes on under it.
+ * Nothing is set.  Use the group if the server belongs to a Citus cluster with
+ * workers, otherwise a hash of the system identifier.  A standby has the same
+ * system identifier, so it keeps the node id when it is promoted.
  */
 static const FlakeError *
 from_nothing(FlakeNode *node)
@@ -417,8 +415,8 @@ from_nothing(FlakeNode *node)
 }
 
 /*
- * The number of the current lease, which may be over.  That there is none is no
- * error: whoever makes an id waits for it, and reports show that.
+ * The node id of the current lease, which may be over.  It is not an error if
+ * there is none: a session that makes an id waits for one.
  */
 static const FlakeError *
 from_lease(FlakeNode *node)
@@ -430,10 +428,9 @@ from_lease(FlakeNode *node)
 }
 
 /*
- * Reads flake.node_id.  Raises nothing.  Needs a transaction.
+ * Evaluate flake.node_id.  Needs a transaction.
  *
- * What the setting looks like says what kind it is.  A further kind is a
- * branch here, a function like those above, and a FlakeNodeSource.
+ * The form of the setting tells what the node id is derived from.
  */
 void
 flake_node_read(FlakeNode *node)
@@ -459,7 +456,7 @@ flake_node_read(FlakeNode *node)
 		node->error = from_number(node);
 }
 
-/* A sentence that says where the number comes from. */
+/* A sentence that tells what the node id is derived from. */
 static const char *
 origin_text(const FlakeNode *node)
 {
@@ -475,9 +472,9 @@ origin_text(const FlakeNode *node)
 }
 
 /*
- * Why no ids of a layout are made while the node id is leased: those of several
- * servers could be the same.  NULL: they are, as also by who has fixed all parts
- * of the node.
+ * Why a layout without a free part of the node cannot be used while the node id
+ * is leased, or NULL.  If its node is fixed, the user has seen to it that other
+ * servers make other ids.
  */
 static const FlakeError *
 lease_refusal(const FlakeLayout *layout)
@@ -489,14 +486,14 @@ lease_refusal(const FlakeLayout *layout)
 	flake_layout_format(layout, text, sizeof(text));
 	return flake_error(ERRCODE_INVALID_PARAMETER_VALUE,
 					   psprintf("layout \"%s\" has no node bits", text),
-					   "\"flake.node_id\" is \"lease\", so other servers make ids, too, and they could be the same.",
+					   "Other servers that lease node ids could make the same ids.",
 					   "Use a layout with node bits.");
 }
 
 /*
- * The node id in a layout: 0 in one that does not use it, whatever the setting
- * says, and -1 where there is no lease yet.  Returns why there is none, else NULL.
- * Raises nothing.
+ * The node id in ids of a layout: 0 if the layout does not use it, whatever the
+ * setting is; -1 if there is no lease yet.  Returns an error if there is no node
+ * id that fits, otherwise NULL.
  */
 const FlakeError *
 flake_node_in(const FlakeNode *node, const FlakeLayout *layout, int64 *node_id)
@@ -528,8 +525,8 @@ flake_node_in(const FlakeNode *node, const FlakeLayout *layout, int64 *node_id)
 }
 
 /*
- * Do rows of other servers arrive here?  Every subscription has a replication
- * origin, and so have the tools that replicate without one.
+ * Are rows of other servers replicated to this one?  Every subscription has a
+ * replication origin, and so do other tools for replication.
  */
 static bool
 has_replication_origins(void)
@@ -544,9 +541,10 @@ has_replication_origins(void)
 }
 
 /*
- * Why no ids are made with a node id that could be read, else NULL.  A derived
- * one will do for a server that writes alone, but not where others' rows
- * arrive: one of those servers can have the same.  Needs a transaction.
+ * Why a node id must not be used, or NULL.  One that is derived from the system
+ * identifier is good enough for a server whose rows do not meet others'.  But
+ * the servers whose rows are replicated here could have the same one.  Needs a
+ * transaction.
  */
 static const FlakeError *
 node_refusal(const FlakeNode *node)
@@ -556,13 +554,13 @@ node_refusal(const FlakeNode *node)
 		return NULL;
 	return flake_error(ERRCODE_CONFIG_FILE_ERROR,
 					   "\"flake.node_id\" must be set on a server that has subscriptions or replication origins",
-					   "The node id derived from the system identifier could also be that of the server whose rows arrive here.  Moving shards of a Citus cluster creates subscriptions, too.",
+					   "The node id derived from the system identifier could be the same as that of a server whose rows are replicated to this one.  Moving shards of a Citus cluster creates subscriptions, too.",
 					   NUMBER_HINT);
 }
 
 /*
- * The node id to make ids of a layout with, as flake_node_in().  Returns why none
- * are made, else NULL.  Raises nothing.  Needs a transaction.
+ * The node id to make ids of a layout with, as flake_node_in().  Returns an error
+ * if no ids can be made, otherwise NULL.  Needs a transaction.
  */
 const FlakeError *
 flake_node_to_issue(const FlakeNode *node, const FlakeLayout *layout,
@@ -575,7 +573,7 @@ flake_node_to_issue(const FlakeNode *node, const FlakeLayout *layout,
 	return error;
 }
 
-/* When the tick after the clock's begins; the clock's time if there is none. */
+/* The start of the tick after the clock's; the clock's time if there is none. */
 static int64
 next_tick_us(const FlakeLayout *layout)
 {
@@ -591,8 +589,8 @@ next_tick_us(const FlakeLayout *layout)
 }
 
 /*
- * The node id to make ids of a layout with, or an error.  "lease" is set to that
- * of the node id, for which this may wait, or to NULL.
+ * The node id to make ids of a layout with.  Raises errors.  If it is to be
+ * leased, this waits for a lease and sets *lease, otherwise *lease is NULL.
  */
 int64
 flake_node_for_issuing(const FlakeLayout *layout, FlakeLease **lease)
@@ -607,7 +605,7 @@ flake_node_for_issuing(const FlakeLayout *layout, FlakeLease **lease)
 		return 0;
 
 	flake_node_read(&node);
-	/* reports show that there is none yet; who makes ids waits for it */
+	/* unlike reports, wait for a lease if there is none yet */
 	while (node.source == FLAKE_NODE_LEASE && node.lease == NULL &&
 		   flake_layout_max_node(layout) > 0)
 	{
@@ -629,7 +627,7 @@ flake_node_for_issuing(const FlakeLayout *layout, FlakeLease **lease)
 	return node_id;
 }
 
-/* The source as reports show it. */
+/* The source, for reports. */
 const char *
 flake_node_source_text(FlakeNodeSource source)
 {

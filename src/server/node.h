@@ -1,6 +1,6 @@
 /*
  * node.h
- *		Which server this is: the node id from flake.node_id.
+ *		The node id of this server, from flake.node_id.
  */
 #ifndef FLAKE_NODE_H
 #define FLAKE_NODE_H
@@ -9,28 +9,28 @@
 #include "core/lease.h"
 #include "server/error.h"
 
-/* What flake.node_id takes the node id from. */
+/* What the node id is derived from, with examples of the setting. */
 typedef enum FlakeNodeSource
 {
 	FLAKE_NODE_NUMBER,			/* the setting itself: 7 */
 	FLAKE_NODE_HOSTNAME,		/* the host name: db-# */
-	FLAKE_NODE_NETWORK,			/* the host's address: 10.1.2.0/24 */
-	FLAKE_NODE_CITUS,			/* the group in a Citus cluster: citus, empty */
+	FLAKE_NODE_NETWORK,			/* an address of the host: 10.1.2.0/24 */
+	FLAKE_NODE_CITUS,			/* the group in a Citus cluster: citus, or
+								 * empty on a cluster with workers */
 	FLAKE_NODE_LEASE,			/* a registry of node ids: lease */
-	FLAKE_NODE_SYSTEM,			/* else empty: a hash of the system identifier */
+	FLAKE_NODE_SYSTEM,			/* a hash of the system identifier: empty */
 } FlakeNodeSource;
 
-/* flake.node_id as it was read, before a layout's width is looked at. */
+/* The value of flake.node_id, which need not fit a layout. */
 typedef struct FlakeNode
 {
-	const FlakeError *error;	/* if not NULL, why "number" and "read_from"
-								 * are not set */
+	const FlakeError *error;	/* if not NULL, "number" and "read_from" are
+								 * not set */
 	FlakeNodeSource source;
-	int64		number;			/* of FLAKE_NODE_SYSTEM all 32 bits; -1: there
-								 * is no lease */
-	FlakeLease *lease;			/* of FLAKE_NODE_LEASE; NULL: there is none */
-	const char *read_from;		/* the host name, the address or the group,
-								 * else NULL */
+	int64		number;			/* the 32 bits of a hash if FLAKE_NODE_SYSTEM;
+								 * -1 if there is no lease */
+	FlakeLease *lease;			/* NULL if there is none */
+	const char *read_from;		/* host name, address or group, or NULL */
 } FlakeNode;
 
 extern uint64 flake_node_version;

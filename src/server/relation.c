@@ -1,9 +1,6 @@
 /*
  * relation.c
- *		What the catalogs say about the extension: its sequence flake.mark, and
- *		its version.
- *
- * The sequence's schema has a fixed name, so search_path never matters.
+ *		The extension in the catalogs: its sequence flake.mark and its version.
  */
 #include "postgres.h"
 
@@ -22,10 +19,10 @@
 
 #include "server/relation.h"
 
-/* As nextval() locks its sequence. */
+/* The lock that nextval() takes */
 #define MARK_LOCK	RowExclusiveLock
 
-/* The extension's version, allocated; NULL if there is no extension. */
+/* The extension's version, palloc'd; NULL if there is no extension. */
 static char *
 extension_version(void)
 {
@@ -37,7 +34,11 @@ extension_version(void)
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
 				CStringGetDatum("flake"));
-	/* not by the index: to open that takes longer than to read them all */
+
+	/*
+	 * without the index, because opening it takes longer than reading all
+	 * rows
+	 */
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
@@ -55,9 +56,8 @@ extension_version(void)
 }
 
 /*
- * Why no ids are made with this library and the SQL objects of this database:
- * they are of different versions; NULL if they are not.  That there is no
- * extension at all is found out by whoever opens the mark.
+ * An error if the library and the extension have different versions, or NULL.  It
+ * is also NULL if there is no extension: then opening the mark will fail.
  */
 const FlakeError *
 flake_version_error(void)
@@ -67,7 +67,7 @@ flake_version_error(void)
 	if (version == NULL || strcmp(version, FLAKE_VERSION) == 0)
 		return NULL;
 	return flake_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					   psprintf("extension \"flake\" is of version %s, but its library is of version %s",
+					   psprintf("extension \"flake\" has version %s, but its library has version %s",
 								version, FLAKE_VERSION),
 					   NULL,
 					   "Run ALTER EXTENSION flake UPDATE in this database; if that changes nothing, restart the server.");
@@ -83,8 +83,8 @@ flake_check_version(void)
 }
 
 /*
- * The relation of that name.  Error if there is none, as after a DROP EXTENSION
- * beneath a running statement.
+ * The OID of flake.mark.  Raises an error if there is none, as after DROP
+ * EXTENSION.
  */
 static Oid
 mark_oid(void)
@@ -105,8 +105,8 @@ mark_oid(void)
 }
 
 /*
- * Opens the relation flake.mark with MARK_LOCK, whatever kind of relation it is.
- * NULL only if "wait" is false and the lock is not to be had at once.
+ * Lock and open the relation flake.mark, of whatever kind.  NULL if "wait" is
+ * false and the lock is not available at once.
  */
 static Relation
 open_any(bool wait)
@@ -121,7 +121,7 @@ open_any(bool wait)
 		else if (!ConditionalLockRelationOid(relid, MARK_LOCK))
 			return NULL;
 
-		/* it may be gone, or another one may have its name by now */
+		/* it may have been dropped or replaced while this waited */
 		if (relid == mark_oid() &&
 			(rel = try_relation_open(relid, NoLock)) != NULL)
 			return rel;
@@ -130,10 +130,9 @@ open_any(bool wait)
 }
 
 /*
- * Opens and locks the mark's relation.  NULL only if "wait" is false and the
- * lock is not to be had at once.  Waits behind an open DROP or ALTER EXTENSION,
- * and then sees what that left.  Error unless it is a sequence whose changes
- * are logged (55000).
+ * Lock and open the mark's relation.  NULL if "wait" is false and the lock is not
+ * available at once.  Waits for an open DROP or ALTER EXTENSION.  Raises an error
+ * if the relation is not a permanent sequence.
  */
 Relation
 flake_mark_relation_open(bool wait)
@@ -147,15 +146,15 @@ flake_mark_relation_open(bool wait)
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("\"%s.%s\" is not a permanent, logged sequence",
 					   FLAKE_SCHEMA, FLAKE_MARK_NAME),
-				errdetail("Without it ids could repeat after a crash."),
+				errdetail("Otherwise ids could repeat after a crash."),
 				errhint("Use ALTER SEQUENCE %s.%s SET LOGGED.",
 						FLAKE_SCHEMA, FLAKE_MARK_NAME));
 	return rel;
 }
 
 /*
- * Closes it, and gives the lock back at once: an open transaction that made ids
- * must hold up no ALTER EXTENSION.
+ * Close and unlock it.  The lock is not kept until the end of the transaction, so
+ * that open transactions do not block ALTER EXTENSION.
  */
 void
 flake_mark_relation_close(Relation rel)

@@ -1,7 +1,6 @@
 /*
  * relation.h
- *		What the catalogs say about the extension: its sequence flake.mark, and
- *		its version.
+ *		The extension in the catalogs: its sequence flake.mark and its version.
  */
 #ifndef FLAKE_RELATION_H
 #define FLAKE_RELATION_H

@@ -1,17 +1,17 @@
 /*
  * settings.c
- *		flake's settings, and whether this process has the server's.
+ *		flake's settings, and whether this process has the server's values.
  *
- * Settings are for the whole server: they can be set in the configuration
- * file or by ALTER SYSTEM only, and take effect with a reload.
+ * Settings are for the whole server: they can be set only in the configuration
+ * file or by ALTER SYSTEM, and take effect after a reload.
  *
- * Where the library is not preloaded, a client's connection options or ALTER
- * DATABASE can name one of them before the library is there to refuse.  The
- * server then refuses when the library is loaded, with a warning, but the
- * value from the file is lost to that session: it would have the default, and
- * with it another node id.  So such a session makes no ids.  The same where the
- * library is loaded within a parallel operation by a server that then gives no
- * setting its value from the file.
+ * If the library is not preloaded, they can also be set by connection options or
+ * ALTER DATABASE before the library is there to refuse that.  When it is loaded,
+ * the server discards such a value with a warning, but does not go back to the
+ * value from the file: the session has the default, and so perhaps the node id of
+ * another server.  Such a session must not make ids.  The same happens if the
+ * library is loaded during a parallel operation by a minor release that does not
+ * have GUC_ALLOW_IN_PARALLEL.
  */
 #include "postgres.h"
 
@@ -23,21 +23,20 @@
 #include "server/settings.h"
 
 /*
- * flake.node_id: which server this is, as a text that node.c reads at its
- * use: a number setting with a wrong value in the file would be replaced by
- * its default with a mere warning.
+ * flake.node_id: the node id, or what it is derived from.  A string, which node.c
+ * evaluates when it is used: an integer setting with a wrong value in the file
+ * would be replaced by its default with no more than a line in the log.
  */
 char	   *flake_setting_node_id = NULL;
 
 /*
- * flake.max_clock_lead: how far, in milliseconds, ids may be ahead of a clock
- * that was set back.
+ * flake.max_clock_lead: how far ids may be ahead of the clock, in milliseconds.
  */
 int			flake_setting_max_clock_lead = 5000;
 
 /*
- * flake.max_clock_jump: how far, in seconds, the clock may jump forward
- * between two moves of the mark; 0 allows any.
+ * flake.max_clock_jump: how far the clock may jump forward between two moves of
+ * the mark, in seconds; 0 allows any jump.
  */
 int			flake_setting_max_clock_jump = 86400;
 
@@ -47,7 +46,7 @@ int			flake_setting_max_clock_jump = 86400;
  */
 char	   *flake_setting_registry[FLAKE_REGISTRIES] = {NULL, NULL};
 
-/* flake.lease_time: how long a lease is asked for, in seconds. */
+/* flake.lease_time: the length of a lease to ask for, in seconds. */
 int			flake_setting_lease_time = 3600;
 
 static const char *const setting_names[] = {
@@ -55,16 +54,16 @@ static const char *const setting_names[] = {
 	FLAKE_REGISTRY_2, FLAKE_LEASE_TIME
 };
 
-/* Which of them had a value before the library was loaded. */
+/* Which of them had a value before the library was loaded */
 static bool had_value[lengthof(setting_names)];
 
-/* The setting whose value from the file this session has lost, or NULL. */
+/* The setting whose value from the file this session does not have, or NULL */
 static const char *lost_setting = NULL;
 
-/* Was it lost to a parallel operation? */
+/* Was it lost because of a parallel operation? */
 static bool lost_in_parallel = false;
 
-/* To be called before the settings are defined. */
+/* Called before the settings are defined. */
 void
 flake_settings_before_load(void)
 {
@@ -75,13 +74,13 @@ flake_settings_before_load(void)
 		if (setting == NULL || (setting->flags & GUC_CUSTOM_PLACEHOLDER) == 0)
 			continue;
 		had_value[i] = setting->reset_source != PGC_S_DEFAULT;
-		/* is there something in place of the value from the file? */
+		/* has the value from the file been overridden? */
 		if (lost_setting == NULL && setting->reset_source >= PGC_S_GLOBAL)
 			lost_setting = setting_names[i];
 	}
 }
 
-/* To be called after they are defined. */
+/* Called after the settings are defined. */
 void
 flake_settings_after_load(void)
 {
@@ -97,7 +96,7 @@ flake_settings_after_load(void)
 }
 
 /*
- * Why the settings of this session are not the server's, NULL if they are.
+ * An error if this session does not have the server's settings, or NULL.
  */
 const FlakeError *
 flake_settings_error(void)
@@ -106,14 +105,14 @@ flake_settings_error(void)
 		return NULL;
 	if (lost_in_parallel)
 		return flake_error(ERRCODE_CONFIG_FILE_ERROR,
-						   psprintf("\"%s\" was lost in a parallel operation",
+						   psprintf("value of \"%s\" was lost in a parallel operation",
 									lost_setting),
-						   "The library was loaded while a parallel operation was going on, so this session does not have the server's value.",
+						   "The library was loaded during a parallel operation, so this session does not have the server's value.",
 						   "Connect again, and add \"flake\" to \"session_preload_libraries\" or \"shared_preload_libraries\".");
 	return flake_error(ERRCODE_CONFIG_FILE_ERROR,
 					   psprintf("\"%s\" cannot be set for a session, a role or a database",
 								lost_setting),
-					   "It was, before the library was loaded, so this session does not have the server's value.",
+					   "It was set before the library was loaded, so this session does not have the server's value.",
 					   "Remove it from the connection's options and from ALTER DATABASE and ALTER ROLE, and connect again.");
 }
 
@@ -126,14 +125,14 @@ flake_check_settings(void)
 		flake_raise(error);
 }
 
-/* The setting that names a registry, from 0. */
+/* The name of the setting for a registry, which are numbered from 0. */
 const char *
 flake_registry_name(int registry)
 {
 	return registry == 0 ? FLAKE_REGISTRY : FLAKE_REGISTRY_2;
 }
 
-/* Is that a keyword of libpq whose value is a secret? */
+/* Is this a keyword of libpq whose value is a secret? */
 static bool
 is_secret(const char *keyword, size_t length)
 {
@@ -152,9 +151,9 @@ is_secret(const char *keyword, size_t length)
 }
 
 /*
- * Why a connection string is not accepted, NULL if it is.  Only the keywords are
- * looked at: libpq reads it when it is used, in another process.  So the form
- * is the plain one, in which a secret can't hide from us.
+ * Why a connection string is refused, or NULL.  Only the keywords are checked
+ * here, since libpq will parse it later, in another process.  URIs are not
+ * allowed, so that no secret is overlooked.
  */
 const char *
 flake_registry_problem(const char *conninfo)
@@ -176,11 +175,11 @@ flake_registry_problem(const char *conninfo)
 		if (*at != '=' || memchr(keyword, '/', length) != NULL)
 			return "It must consist of pairs such as \"host=ids1 dbname=ids user=ids\".";
 		if (is_secret(keyword, length))
-			return "A password or other secret does not belong in it, where others can read it.  Put it in the password file of the server's user, or use a certificate.";
+			return "It must not contain a password or another secret, because others can read it.  Use the password file of the server's user, or a certificate.";
 		at++;
 		at += strspn(at, " \t\n\r\f\v");
 
-		/* the value, with backslashes before what has a meaning */
+		/* skip the value; a backslash escapes the next character */
 		if (*at == '\'')
 		{
 			for (at++; *at != '\'' && *at != '\0'; at++)

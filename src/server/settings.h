@@ -1,13 +1,13 @@
 /*
  * settings.h
- *		flake's settings, and whether this process has the server's.
+ *		flake's settings, and whether this process has the server's values.
  */
 #ifndef FLAKE_SETTINGS_H
 #define FLAKE_SETTINGS_H
 
 #include "server/error.h"
 
-/* Names of the settings, as in the file. */
+/* Names of the settings */
 #define FLAKE_NODE_ID			"flake.node_id"
 #define FLAKE_MAX_CLOCK_LEAD	"flake.max_clock_lead"
 #define FLAKE_MAX_CLOCK_JUMP	"flake.max_clock_jump"
@@ -15,7 +15,7 @@
 #define FLAKE_REGISTRY_2		"flake.registry_2"
 #define FLAKE_LEASE_TIME		"flake.lease_time"
 
-/* There are two registries at most. */
+/* The number of registries that can be set */
 #define FLAKE_REGISTRIES		2
 
 extern char *flake_setting_node_id;

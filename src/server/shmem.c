@@ -1,25 +1,23 @@
 /*
  * shmem.c
- *		flake's shared memory: a small control block and an area behind it.
+ *		flake's shared memory: a small control block and a dynamic area.
  *
- * The control block is found by name and made on first use, so that nothing
- * has to be preloaded.  Everything that needs room (the slots of a layout and
- * node id, a database's mark) lives in a dynamic shared area.  Where flake is
- * preloaded, the area begins with memory that is set aside at the server's
- * start, enough for the built-in layouts under two node ids; else the first
- * backend to need it creates it.
+ * The control block is found by name, and created on first use, so that flake
+ * need not be preloaded.  The slots of a layout and node id and the marks of
+ * databases are in a dynamic shared area.  If flake is preloaded, the area begins
+ * with memory that is reserved when the server starts, enough for the built-in
+ * layouts under two node ids.  Otherwise the first backend that needs the area
+ * creates it.
  *
- * Nothing in the area is ever freed or moved: once a backend has an address it
- * may keep it as long as it lives, and a backend that exits has nothing to
- * clean up.  That slots are never given back is also what makes ids unique
- * whatever becomes of databases, extensions and node ids (refill.c).  So what
- * can be taken is limited: 64 bytes per slot, for every node id that was in use,
- * of the built-in layouts and of FLAKE_MAX_DEFAULTS others; about 200 bytes per
- * database.
+ * Nothing in the area is ever freed or moved.  So a backend can keep addresses,
+ * and has nothing to clean up when it exits.  Slots that stay are also what makes
+ * ids unique whatever happens to databases, extensions and node ids (refill.c).
+ * To bound the memory, the number of layouts is limited (shmem.h): a slot takes
+ * 64 bytes under each node id that was used, and a database takes about 130.
  *
- * FlakeControl.lock protects the area's creation and both lists.  Nothing else
- * is locked, and no catalog is read, while it is held (creating shared memory
- * segments apart).
+ * FlakeControl.lock protects the creation of the area and both lists.  While it
+ * is held no other lock is taken, except by the area itself, and no catalog is
+ * read.
  */
 #include "postgres.h"
 
@@ -34,21 +32,22 @@
 
 #define FLAKE_SHMEM_NAME "flake"
 
-/* What is set aside for the area at the server's start. */
+/* Size of the area's reserved memory if preloaded */
 #define PRELOADED_SIZE	(1024 * 1024)
 
-/* One layout in use. */
+/* A layout in use; others of the same geometry share the entry. */
 typedef struct LayoutEntry
 {
 	dsa_pointer next;
 	dsa_pointer slots;			/* list of SlotsEntry */
 	FlakeGeometry geometry;
-	Oid			database;		/* in which it was first used; built in: none */
-	bool		is_default;		/* it stood in a column's default then */
+	Oid			database;		/* where it was first used; InvalidOid if
+								 * built in */
+	bool		is_default;		/* it was in the default of a column then */
 	char		text[FLEXIBLE_ARRAY_MEMBER];
 } LayoutEntry;
 
-/* Its slots under one node id; the entry begins on a cache line. */
+/* The slots of a layout under one node id; begins on a cache line. */
 typedef struct SlotsEntry
 {
 	dsa_pointer next;
@@ -62,7 +61,7 @@ static dsa_area *area = NULL;
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
-/* The area behind the control block, when preloaded: on a cache line, too. */
+/* If preloaded, the area follows the control block, on a cache line. */
 #define AREA_OFFSET		TYPEALIGN(FLAKE_CACHE_LINE, sizeof(FlakeControl))
 
 static void *
@@ -122,14 +121,14 @@ make_memory(void)
 		new = dsa_create_in_place(preloaded_area(), PRELOADED_SIZE,
 								  control->tranche, NULL);
 		dsa_pin(new);
-		/* the postmaster itself has no use for it */
+		/* the postmaster does not use it */
 		dsa_detach(new);
 	}
 	LWLockRelease(AddinShmemInitLock);
 	flake_name_tranche(control->tranche, FLAKE_SHMEM_NAME);
 }
 
-/* At preloading: have memory set aside. */
+/* Reserve memory, while flake is preloaded. */
 void
 flake_shmem_request(void)
 {
@@ -140,11 +139,11 @@ flake_shmem_request(void)
 }
 
 /*----------
- * Finding and making it
+ * Finding and creating it
  *----------
  */
 
-/* Adds the hint that the server's own messages lack. */
+/* Add a hint to the server's messages about a lack of memory. */
 static void
 hint_memory(void *arg)
 {
@@ -171,7 +170,7 @@ pop_hint(const ErrorContextCallback *context)
 }
 
 /*
- * The control block; the first call of a backend finds or makes it.
+ * The control block, which is created if need be.
  */
 FlakeControl *
 flake_shmem(void)
@@ -202,8 +201,8 @@ create_area(void)
 }
 
 /*
- * The area behind the control block; the first call of a backend maps it, for
- * as long as the backend lives.
+ * The dynamic area, which is created if need be.  The first call maps it for the
+ * rest of the backend's life.
  */
 dsa_area *
 flake_shmem_area(void)
@@ -240,7 +239,7 @@ flake_shmem_is_attached(void)
 	return area != NULL;
 }
 
-/* Memory for ever, zeroed; under FlakeControl.lock. */
+/* Allocate zeroed memory, never to be freed.  Needs FlakeControl.lock. */
 dsa_pointer
 flake_shmem_allocate(Size size)
 {
@@ -258,7 +257,7 @@ flake_shmem_allocate(Size size)
  *----------
  */
 
-/* The canonical text of a layout is a single word where it is a preset's. */
+/* The canonical text of a preset is its name, and that of others has fields. */
 static bool
 is_built_in(const char *text)
 {
@@ -266,8 +265,8 @@ is_built_in(const char *text)
 }
 
 /*
- * Is there no room for one more layout, used in this database?  Those of
- * columns' defaults and others do not take each other's places.
+ * Has the server or this database reached the limit of layouts?  Layouts in
+ * defaults of columns are counted separately.
  */
 static bool
 too_many_layouts(bool is_default)
@@ -292,7 +291,7 @@ too_many_layouts(bool is_default)
 		in_database >= FLAKE_MAX_LAYOUTS_PER_DATABASE;
 }
 
-/* The entry of a layout, NULL if there is none yet. */
+/* The entry of a geometry, or NULL. */
 static LayoutEntry *
 find_layout(const FlakeGeometry *geometry)
 {
@@ -325,7 +324,7 @@ make_layout(const FlakeGeometry *geometry, const char *text, bool is_default)
 	return entry;
 }
 
-/* Its slots under a node id; made if need be. */
+/* The slots of a layout under a node id, which are created if need be. */
 static FlakeSlots *
 slots_of(LayoutEntry *of, const FlakeLayout *layout, int64 node)
 {
@@ -351,8 +350,8 @@ slots_of(LayoutEntry *of, const FlakeLayout *layout, int64 node)
 }
 
 /*
- * The slots of a layout and node id.  NULL if the layout is not in use and may
- * not come into use.
+ * The slots of a layout and node id.  NULL if the layout has no entry yet, and
+ * "may_make" or a limit does not allow one.
  */
 static FlakeSlots *
 find_slots(const FlakeLayout *layout, const char *text, int64 node,
@@ -374,9 +373,8 @@ find_slots(const FlakeLayout *layout, const char *text, int64 node,
 }
 
 /*
- * The slots of a layout, whose canonical text is "text", under a node id; the
- * first call in the server makes them.  Error if too many layouts make ids
- * (53400).
+ * The slots of a layout, whose canonical text is "text", under a node id.  They
+ * are created if need be.  Raises an error if there are too many layouts.
  */
 FlakeSlots *
 flake_shmem_slots(const FlakeLayout *layout, const char *text, int64 node)
@@ -390,15 +388,15 @@ flake_shmem_slots(const FlakeLayout *layout, const char *text, int64 node)
 	if (slots == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				errmsg("too many layouts make ids in this server"),
-				errdetail("Besides the built-in layouts, at most %d can make ids in a server since it started, %d of them first used in one database; of those in columns' defaults, %d and %d.",
+				errmsg("too many layouts in use on this server"),
+				errdetail("Since it started, a server can make ids of at most %d layouts that are not built in, and of %d that were first used in the same database.  For layouts in defaults of columns the limits are %d and %d.",
 						  FLAKE_MAX_LAYOUTS, FLAKE_MAX_LAYOUTS_PER_DATABASE,
 						  FLAKE_MAX_DEFAULTS, FLAKE_MAX_DEFAULTS_PER_DATABASE),
-				errhint("Use the same layout for several tables, or make it a column's default; a restart of the server forgets the layouts that are no longer used."));
+				errhint("Use the same layout for several tables, or use it in the default of a column.  After a restart, layouts that are no longer used do not count."));
 	return slots;
 }
 
-/* All layouts and node ids that ids were made of, as FlakeSlotsInUse. */
+/* The slots of all layouts and node ids, as a list of FlakeSlotsInUse. */
 List *
 flake_shmem_all_slots(void)
 {
@@ -425,7 +423,7 @@ flake_shmem_all_slots(void)
 	return result;
 }
 
-/* True for the first caller since the server started. */
+/* True only for the first call since the server started. */
 bool
 flake_shmem_first_derived_node(void)
 {

@@ -1,6 +1,6 @@
 /*
  * shmem.h
- *		flake's shared memory: a small control block and an area behind it.
+ *		flake's shared memory: a small control block and a dynamic area.
  */
 #ifndef FLAKE_SHMEM_H
 #define FLAKE_SHMEM_H
@@ -14,9 +14,10 @@
 #include "core/session.h"
 
 /*
- * Limits on layouts that are not built in, so that memory has a bound: in one
- * server, and first used in one database.  Anybody may call the functions, so
- * more are allowed for layouts of columns' defaults.
+ * Limits on layouts that are not built in, per server and per database where
+ * they were first used, so that memory is bounded.  The first two are lower,
+ * because anybody can call a function with any layout; the others are for
+ * layouts in defaults of columns.
  */
 #define FLAKE_MAX_LAYOUTS				256
 #define FLAKE_MAX_LAYOUTS_PER_DATABASE	16
@@ -24,31 +25,31 @@
 #define FLAKE_MAX_DEFAULTS_PER_DATABASE	128
 
 /*
- * The control block.  Small, because before PostgreSQL 17 it may have to
- * come from the reserve that all late comers share.
+ * The control block.  It is small because before PostgreSQL 17, if flake is not
+ * preloaded, it comes from the few spare bytes of the server's shared memory.
  */
 typedef struct FlakeControl
 {
 	/* constant once the block is there */
 	int			tranche;
-	bool		preloaded;		/* the area lies behind the block */
+	bool		preloaded;		/* the area follows this block */
 
-	/* protects the making of the area, and the four fields below */
+	/* protects the four fields below and both lists */
 	LWLock		lock;
 	bool		have_area;
-	dsa_handle	area;			/* unless it was preloaded */
+	dsa_handle	area;			/* not set if preloaded */
 	dsa_pointer layouts;		/* list of layouts, see shmem.c */
 	dsa_pointer marks;			/* list of marks, see durable.c */
 
-	/* the log says that the node id is derived */
+	/* set once the log says that the node id is derived */
 	pg_atomic_flag node_derived;
 
 	/* for the log and reports, see log.c */
 	pg_atomic_uint64 clock_offset;	/* int64: wall clock less boot-time clock */
-	pg_atomic_uint64 clock_steps;	/* of a second or more */
-	pg_atomic_uint64 node_setting;	/* flake.node_id's hash, node id */
+	pg_atomic_uint64 clock_steps;	/* steps of a second or more */
+	pg_atomic_uint64 node_setting;	/* hash of flake.node_id, and node id */
 
-	/* protects the two clock readings at the last move of any mark */
+	/* protects the readings of the clocks at the last move of any mark */
 	slock_t		clock_lock;
 	int64		moved_wall_us;	/* 0: no mark has been moved yet */
 	int64		moved_boot_us;
@@ -56,10 +57,10 @@ typedef struct FlakeControl
 
 StaticAssertDecl(sizeof(FlakeControl) < 1024, "the control block is small");
 
-/* One layout and node id in use, for reports. */
+/* The slots of one layout and node id, for reports. */
 typedef struct FlakeSlotsInUse
 {
-	const char *layout;			/* its text, zero-terminated */
+	const char *layout;			/* canonical text */
 	FlakeSlots *slots;
 } FlakeSlotsInUse;
 

@@ -105,7 +105,7 @@ sub clock_is_behind
 	  && $ahead <= ($mark - $before) / 1e6 + 0.001
 	  && $ahead >= ($mark - $after) / 1e6 - 0.001
 	  && $errors =~ /^DETAIL:  The clock shows .*\.  Ids of this database start after .*, and may be ahead of the clock by 20\.000 seconds\.$/m
-	  && $errors =~ /^HINT:  If the clock is wrong, set it right\..* raise "flake\.max_clock_lead" to \d+ s, and ids go on ahead of the clock\.$/m
+	  && $errors =~ /^HINT:  If the clock is wrong, set it right\..* raise "flake\.max_clock_lead" to \d+ s to allow ids that are ahead of the clock\.$/m
 	  ? ''
 	  : "mark $mark, clock $before to $after: $state $errors";
 }

@@ -129,7 +129,7 @@ for my $session (@session)
 	like($error, $behind, 'a minute back: an error');
 	my ($seconds) = $error =~ $behind;
 	cmp_ok(abs(($seconds // 0) - 65), '<=', 5, '... that says by how much') or diag $error;
-	like($error, qr/^HINT:  If the clock is wrong, set it right\..* wait until .*; or raise "flake\.max_clock_lead" to \d+ s, .*; or change "flake\.node_id"/m,
+	like($error, qr/^HINT:  If the clock is wrong, set it right\..* wait until .*; or raise "flake\.max_clock_lead" to \d+ s to .*; or change "flake\.node_id"/m,
 		'... and what to do');
 }
 set_clock($node, $offset = 0);

@@ -91,7 +91,7 @@ sub all_refused
 
 		like($error, qr/ERROR:  55000: $message/, "$name: refused");
 		like($error, qr/^HINT:  .*$hint/m, '... with a hint');
-		($lead) = $error =~ /raise "flake\.max_clock_lead" to (\d+ s),/;
+		($lead) = $error =~ /raise "flake\.max_clock_lead" to (\d+ s) to /;
 	}
 	return $lead;
 }
@@ -151,7 +151,7 @@ my $mark_ahead = qr/durable mark is \d+\.\d{3} seconds ahead of the clock/;
 
 set_clock($node, 0);
 all_refused('the clock was wrong', qr/clock is 12\d{5}\.\d{3} seconds behind the ids already made/,
-	qr/wait until .*; or raise "flake\.max_clock_lead" to 12\d{5} s, .*; or change "flake\.node_id"/);
+	qr/wait until .*; or raise "flake\.max_clock_lead" to 12\d{5} s to .*; or change "flake\.node_id"/);
 
 # As the documentation has it for a clock that was too far ahead to wait for.
 sub begin_anew
@@ -180,7 +180,7 @@ sub an_hour_ahead
 	my @id = all_go_on("$name, an hour ahead");
 	set_clock($node, 0);
 	my $lead = all_refused("$name, right again", qr/clock is 3[56]\d\d\.\d{3} seconds behind the ids already made/,
-		qr/raise "flake\.max_clock_lead" to 3[56]\d\d s, .*; or change "flake\.node_id" to a number that was never used/);
+		qr/raise "flake\.max_clock_lead" to 3[56]\d\d s to .*; or change "flake\.node_id" to a number that was never used/);
 	like(value($node, 'SELECT severity, what, what_to_do FROM flake_check()'),
 		qr/^error\|ids of layout "flake" under node id \d are 3[56]\d\d\.\d+ seconds ahead of the clock\|.*raise flake\.max_clock_lead to 3[56]\d\d s .*change flake\.node_id/m,
 		"$name: flake_check() tells it, and what to do");
