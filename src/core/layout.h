@@ -38,10 +38,12 @@
 
 #define FLAKE_ID_BITS			63	/* bit 63 would make a bigint negative */
 #define FLAKE_FIELD_NAME_MAX	31	/* bytes of a field's name */
-#define FLAKE_MAX_NODE_BITS		31	/* SQL functions show node, slot and */
-#define FLAKE_MAX_SEQUENCE_BITS 31	/* sequence as integers */
-#define FLAKE_MAX_SLOT_BITS		31
 #define FLAKE_MAX_TICK_US		INT64CONST(86400000000) /* a day */
+
+/* SQL functions show node, slot and sequence as integers */
+#define FLAKE_MAX_NODE_BITS		31
+#define FLAKE_MAX_SLOT_BITS		31
+#define FLAKE_MAX_SEQUENCE_BITS 31
 
 /* Lower limits for layouts that issue ids, and do not only read them */
 #define FLAKE_MAX_ISSUE_NODE_BITS 22

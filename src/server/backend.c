@@ -234,8 +234,9 @@ prepare(SessionEntry *entry, const char *function)
 }
 
 /*
- * Sleep for about this long.  Timeouts of latches are in milliseconds, so shorter
- * waits, such as those for a tick of a millisecond, cannot be interrupted.
+ * Sleep for about this long.  Timeouts of latches are in milliseconds, so for
+ * shorter waits, such as those for a tick of a millisecond, interrupts have to
+ * wait until the end.
  */
 static void
 wait_us(int64 us)
