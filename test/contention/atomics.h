@@ -1,7 +1,7 @@
 /*
  * atomics.h
- *		Included before everything else when src/core is compiled for the model:
- *		its 64-bit atomics become the model's, which know what each access costs.
+ *		Replaces the 64-bit atomics of src/core by the model's, which know the
+ *		cost of each access.  Included by -include before everything else.
  */
 #ifndef FLAKE_CONTENTION_ATOMICS_H
 #define FLAKE_CONTENTION_ATOMICS_H

@@ -1,27 +1,26 @@
 /*
  * model.c
- *		A model of many processors that take ids: how often sessions get in each
- *		other's way, beyond the processors that can be measured here.
+ *		A model of many processors that take ids, more than can be measured here:
+ *		how often do sessions get in each other's way?
  *
- * The sessions are src/core itself (session, refill, lanes, mark, layout); each
- * has a processor of its own.  Time is the model's, in nanoseconds, and passes
- * for
+ * The sessions execute src/core itself (session, refill, lanes, mark, layout),
+ * each on a processor of its own.  The model's time is in nanoseconds.  It
+ * passes for
  *
- *	- own work between one id and the next, between half and one and a half
- *	  times what is asked for, by chance (the seed is fixed);
- *	- a refill, an atomic change of a line that the processor has to itself,
- *	  and a sleep that ends late: constants, below;
+ *	- a session's own work between two ids: 0.5 to 1.5 times the given time, at
+ *	  random from a fixed seed;
+ *	- a refill, an atomic change of a line that the processor owns, and a sleep
+ *	  that ends late: the constants below;
  *	- the transfer of a cache line from one processor to another.
  *
- * A processor reads a line freely while it has a copy, and changes it freely
- * while nobody else has one.  Else the line has to be transferred, and a line is
- * transferred to one processor at a time, in the order in which they asked.  The
- * one before loses it, or its right to change it, when half of the time has
- * passed.  Where all copies are the same, reading takes the same time but holds
- * up nobody.
+ * A processor can read a line while it has a copy, and change it while nobody
+ * else has one, at no further cost.  Otherwise the line has to be transferred,
+ * to one processor at a time, in the order of their requests.  The previous owner
+ * loses the line, or the right to change it, when half of the transfer is done.
+ * If all copies are the same, reading takes as long but delays nobody else.
  *
- * Some processors take a line that was changed elsewhere for their own at once,
- * even if they only read it.  That is an option (-r).
+ * Some processors make a line that was changed elsewhere their own even if they
+ * only read it.  That is an option (-r).
  */
 #include "postgres.h"
 
@@ -33,7 +32,7 @@
 #include "core/refill.h"
 #include "fiber.h"
 
-/* the server's own are not linked */
+/* use libc's, because the server's are not linked */
 #undef printf
 #undef fprintf
 
@@ -41,20 +40,20 @@
 #define NOBODY			(-1)
 
 /* Nanoseconds. */
-#define ATOMIC_NS		5		/* a locked operation on one's own line */
-#define REFILL_NS		100		/* a step of src/server/backend.c */
-#define OVERSLEPT_NS	60000	/* a sleep of pg_usleep() ends so late */
+#define ATOMIC_NS		5		/* an atomic change of a line that is owned */
+#define REFILL_NS		100		/* a step in src/server/backend.c */
+#define OVERSLEPT_NS	60000	/* how late pg_usleep() returns */
 
-/* Not looked at: sessions learn how they get on with each other. */
+/* Counting begins when sessions have found their states, see lanes.c. */
 #define BEGIN_NS		(INT64CONST(100) * 1000 * 1000)
 
 /* A cache line: who has copies, and who may change it. */
 typedef struct Line
 {
-	int64		free_at;		/* the last transfer asked for is over */
-	bool		reading;		/* that is one to read */
-	int			owner;			/* has the only copy; or NOBODY */
-	bool		changed;		/* by the owner */
+	int64		free_at;		/* end of the last transfer in the queue */
+	bool		reading;		/* which is for reading */
+	int			owner;			/* who has the only copy, or NOBODY */
+	bool		changed;		/* the owner has changed it */
 	bool		copies[MAX_SESSIONS];
 } Line;
 
@@ -66,17 +65,17 @@ typedef struct Processor
 	uint64		random;
 } Processor;
 
-/* What happened after BEGIN_NS. */
+/* What has happened since BEGIN_NS. */
 typedef struct Count
 {
 	int64		ids;
 	int64		failures;		/* of compare-and-swap */
 	int64		transfers;
 	int64		waits_ns;		/* for ticks */
-	uint64		taken[1 << FLAKE_MAX_ISSUE_SLOT_BITS];	/* before, by slot */
+	uint64		taken[1 << FLAKE_MAX_ISSUE_SLOT_BITS];	/* at BEGIN_NS, by slot */
 } Count;
 
-/* What is asked for. */
+/* The options */
 static int64 work_ns = 20;
 static int64 transfer_ns = 100;
 static int64 length_ns = INT64CONST(100) * 1000 * 1000;
@@ -87,9 +86,9 @@ static FlakeLayout layout;
 static Processor processors[MAX_SESSIONS];
 static Processor *running;
 static Count count;
-static int64 stop_ns = BEGIN_NS;	/* begin to count, and then the end */
+static int64 stop_ns = BEGIN_NS;	/* when run() stops */
 
-/* All shared memory: the mark, then slots; and its cache lines. */
+/* The shared memory (the mark, then slots) and its cache lines */
 static char *memory;
 static FlakeMark *mark;
 static FlakeSlots *slots;
@@ -138,7 +137,7 @@ heap_remove(void)
 	return first;
 }
 
-/* Let the others come to the same moment, or run() see that one has come. */
+/* Yield if another processor is behind, or if it is time to stop. */
 static void
 catch_up(void)
 {
@@ -162,7 +161,7 @@ count_one(int64 *what)
 }
 
 /*----------
- * What src/core is compiled with: atomics.h, core/env.h and core/counter.h
+ * What src/core calls: see atomics.h, core/env.h and core/counter.h
  *----------
  */
 
@@ -172,8 +171,7 @@ line_of(const void *address)
 	return &lines[((const char *) address - memory) / FLAKE_CACHE_LINE];
 }
 
-
-/* Ask for a transfer after those that were asked for before. */
+/* Queue a transfer; returns when half of it will be done. */
 static int64
 queue_up(Line *line, bool reading)
 {
@@ -230,7 +228,7 @@ model_read(pg_atomic_uint64 *atomic)
 		pass_until(queue_up(line, true));
 		line->owner = NOBODY;
 	}
-	/* those who ask after that get it at the same time */
+	/* others that ask to read meanwhile do not have to queue */
 	pass_until(line->free_at);
 	line->copies[me] = true;
 	value = atomic->value;
@@ -274,7 +272,7 @@ model_fetch_add(pg_atomic_uint64 *atomic, int64 more)
 	return value;
 }
 
-/* All clocks show the same, and the layouts' epoch was a day ago. */
+/* All clocks show the same time, a day after the epoch. */
 int64
 flake_monotonic_us(void)
 {
@@ -288,7 +286,7 @@ flake_clock_us(void)
 	return flake_monotonic_us();
 }
 
-/* Instead of src/core/counter.c: a counter of nanoseconds, to be relied on. */
+/* In place of src/core/counter.c: an exact counter of nanoseconds. */
 uint64
 flake_counter(void)
 {
@@ -311,7 +309,7 @@ flake_counter_span(int64 us)
 	return Min(us, FLAKE_COUNTER_MAX_US) * FLAKE_NS_PER_US;
 }
 
-/* Others run at each access to shared memory, and not elsewhere. */
+/* Sessions yield only where they access shared memory. */
 void
 flake_sim_point(void)
 {
@@ -322,7 +320,7 @@ flake_sim_point(void)
  *----------
  */
 
-/* Between a half and one and a half of it. */
+/* A random time, from 0.5 to 1.5 times "ns". */
 static int64
 about(int64 ns)
 {
@@ -331,7 +329,7 @@ about(int64 ns)
 	return ns / 2 + (int64) ((running->random >> 33) % (uint64) (ns + 1));
 }
 
-/* The loop of src/server/backend.c, where the mark is far ahead. */
+/* The loop of src/server/backend.c, with a mark that is far ahead. */
 static void
 refill(FlakeSession *session)
 {
@@ -379,7 +377,7 @@ run_session(void *arg)
 	}
 }
 
-/* Until all have come to stop_ns. */
+/* Run all sessions until stop_ns. */
 static void
 run(void)
 {
@@ -392,7 +390,7 @@ run(void)
 }
 
 /*----------
- * What is asked for, and the answer
+ * Options and result
  *----------
  */
 

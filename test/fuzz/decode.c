@@ -1,14 +1,14 @@
 /*
  * decode.c
- *		Fuzz target: reading ids in all encodings.
+ *		Fuzz target: decoding ids in all encodings.
  *
- * The input's first byte chooses the encoding, the rest is the text.
+ * The first byte of the input chooses the encoding, and the rest is the text.
  */
 #include "fuzz.h"
 
 #include "core/encoding.h"
 
-/* A text that was read is the id's own, but for what is read leniently. */
+/* Is a decoded text the id's own, apart from other spellings of digits? */
 static bool
 same_text(const char *text, const char *own, int len, FlakeEncoding encoding)
 {
@@ -57,7 +57,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		REQUIRE(offset <= len);
 	}
 
-	/* the input as an id: written and read again */
+	/* take the input as an id, encode and decode it */
 	if (len >= sizeof(int64))
 	{
 		char		own[FLAKE_ENCODED_MAX];
@@ -73,7 +73,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		REQUIRE(again == id);
 	}
 
-	/* and as an encoding's name */
+	/* and as the name of an encoding */
 	if (flake_encoding_by_name(text, size - 1, &encoding))
 		REQUIRE(strlen(flake_encoding_name(encoding)) == size - 1);
 	return 0;

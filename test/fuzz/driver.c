@@ -1,12 +1,12 @@
 /*
  * driver.c
- *		For compilers without libFuzzer: feeds a target with the inputs that are
- *		given and with random changes of them, for some time.
+ *		A replacement for libFuzzer: feeds a target with given inputs and with
+ *		random changes of them.
  *
  *	driver SECONDS SEED FILE...
  *
- * What it feeds last is in the file "last-input" of the current directory when
- * it dies.
+ * If it crashes, the last input is in the file "last-input" of the current
+ * directory.
  */
 #include "fuzz.h"
 
@@ -43,7 +43,7 @@ below(size_t n)
 	return n == 0 ? 0 : (size_t) (next_random() % n);
 }
 
-/* Called by whatever kills us, the sanitizers included. */
+/* The sanitizers also end the program by SIGABRT. */
 static void
 save_input(int signum)
 {
@@ -78,26 +78,26 @@ mutate(void)
 
 	switch (next_random() % 6)
 	{
-		case 0:					/* another byte */
+		case 0:					/* change a byte */
 			if (at < current.size)
 				current.data[at] = byte;
 			break;
-		case 1:					/* a digit more or less */
+		case 1:					/* increment or decrement a digit */
 			if (at < current.size)
 				current.data[at] += next_random() % 2 ? 1 : -1;
 			break;
-		case 2:					/* a byte more */
+		case 2:					/* insert a byte */
 			insert(at, &byte, 1);
 			break;
-		case 3:					/* a piece less */
+		case 3:					/* remove a piece */
 			memmove(current.data + at, current.data + at + size,
 					current.size - at - size);
 			current.size -= size;
 			break;
-		case 4:					/* a piece of another input */
+		case 4:					/* insert a piece of another input */
 			insert(at, other->data + from, below(other->size - from + 1));
 			break;
-		case 5:					/* one bit */
+		case 5:					/* flip a bit */
 			if (at < current.size)
 				current.data[at] ^= 1 << byte % 8;
 			break;
@@ -139,10 +139,10 @@ main(int argc, char **argv)
 			for (size_t n = 1 + below(8); n > 0; n--)
 				mutate();
 
-		/* of its very size, so that a read beyond the end is seen */
+		/* of exactly its size, so that a read beyond the end is noticed */
 		exact = malloc(current.size);
 		memcpy(exact, current.data, current.size);
-		alarm(10);				/* hangs end too */
+		alarm(10);				/* an endless loop is a crash, too */
 		LLVMFuzzerTestOneInput(exact, current.size);
 		free(exact);
 		runs++;

@@ -1,7 +1,7 @@
 /*
  * fuzz.h
- *		What the fuzz targets share: the entry point that libFuzzer and the
- *		plain driver call, and an assertion that always is on.
+ *		What the fuzz targets share: the entry point, which libFuzzer or driver.c
+ *		calls, and an assertion that is always on.
  */
 #ifndef FLAKE_FUZZ_H
 #define FLAKE_FUZZ_H
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* libc's: the server's are not linked. */
+/* Use libc's, because the server's are not linked. */
 #undef fprintf
 #undef printf
 #undef snprintf
@@ -25,10 +25,7 @@
 		} \
 	} while (0)
 
-/*
- * The input as memory of exactly its size, so that a read beyond its end is
- * seen; libFuzzer already gives it so.
- */
+/* The memory of the input must have exactly its size, to notice reads beyond. */
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif							/* FLAKE_FUZZ_H */

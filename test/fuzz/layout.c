@@ -3,8 +3,8 @@
  *		Fuzz target: the parser of layouts, and the arithmetic of every layout
  *		that it accepts.
  *
- * The input is a layout's text.  Ids and times are derived from it, so that one
- * input always means the same.
+ * The input is the text of a layout.  Ids and times are derived from it, so that
+ * the same input always does the same.
  */
 #include "fuzz.h"
 
@@ -13,7 +13,7 @@
 #define MIN_EPOCH_US	INT64CONST(-62135596800000000)	/* 0001-01-01 */
 #define MAX_EPOCH_US	INT64CONST(253402300799999999)	/* 9999-12-31 */
 
-/* splitmix64: well-spread numbers from a seed. */
+/* splitmix64 */
 static uint64
 next_random(uint64 *state)
 {
@@ -24,7 +24,7 @@ next_random(uint64 *state)
 	return z ^ (z >> 31);
 }
 
-/* Of any size, and often at an end of what an int64 holds. */
+/* A number of random size, often near the limits of an int64. */
 static int64
 random_int64(uint64 *state)
 {
@@ -53,7 +53,7 @@ check_error(const FlakeLayoutError *error)
 	REQUIRE(error->message[0] != '\0');
 }
 
-/* What must hold of every layout, whatever made it. */
+/* What must hold for every layout. */
 static void
 check_rules(const FlakeLayout *layout)
 {
@@ -91,7 +91,7 @@ check_rules(const FlakeLayout *layout)
 	REQUIRE(layout->seq_bits <= FLAKE_MAX_SEQUENCE_BITS);
 }
 
-/* Its text reads back as the same layout, and is the same again. */
+/* Its text must be parsed to the same layout, which must have the same text. */
 static void
 check_text(const FlakeLayout *layout,
 		   size_t (*format) (const FlakeLayout *, char *, size_t))
@@ -112,7 +112,7 @@ check_text(const FlakeLayout *layout,
 	REQUIRE(strlen(cut) == Min(len, sizeof(cut) - 1));
 }
 
-/* The canonical text is a single word exactly where it is a preset's name. */
+/* The canonical text must be a single word only if it is the name of a preset. */
 static void
 check_preset(const FlakeLayout *layout)
 {
@@ -128,7 +128,7 @@ check_preset(const FlakeLayout *layout)
 	REQUIRE(!is_name || layout->node_bits == layout->free_node_bits);
 }
 
-/* An id is the sum of its parts, but that fixed ones have their values. */
+/* An id must be the sum of its fields, if fixed parts have their values. */
 static void
 check_id(const FlakeLayout *layout, int64 id)
 {
@@ -171,7 +171,7 @@ check_id(const FlakeLayout *layout, int64 id)
 			!flake_layout_has(layout, flake_layout_max_id(layout) + 1));
 }
 
-/* Times to ticks and back, by one pair of the functions. */
+/* Convert a time to a tick and back, by one of the two pairs of functions. */
 static void
 check_time(const FlakeLayout *layout, int64 time,
 		   FlakeRange (*tick_at) (const FlakeLayout *, int64, int64 *),
@@ -186,13 +186,13 @@ check_time(const FlakeLayout *layout, int64 time,
 	REQUIRE((range == FLAKE_AFTER) == (tick > flake_layout_max_tick(layout) ||
 									   (range == FLAKE_AFTER && tick == PG_INT64_MAX)));
 	if (tick == PG_INT64_MAX || tick == PG_INT64_MIN)
-		return;					/* perhaps not the true one */
+		return;					/* clamped, perhaps */
 
-	/* the tick has begun (its beginning may be too early for an int64) ... */
+	/* the tick must have begun (perhaps before what fits an int64) ... */
 	range = tick_start(layout, tick, &start);
 	REQUIRE(range == FLAKE_IN_RANGE || (range == FLAKE_BEFORE && tick < 0));
 	REQUIRE(start <= time);
-	/* ... and the next one has not */
+	/* ... and the next one must not */
 	range = tick_start(layout, tick + 1, &next);
 	REQUIRE(range != FLAKE_BEFORE);
 	REQUIRE(range == FLAKE_AFTER || next > time);
@@ -231,7 +231,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				   flake_layout_tick_at, flake_layout_tick_start);
 		check_time(&layout, random_int64(&state),
 				   flake_layout_tick_at_pg, flake_layout_tick_start_pg);
-		/* any number is a tick here */
+		/* these accept any tick */
 		flake_layout_tick_start(&layout, random_int64(&state), &start);
 		flake_layout_tick_start_pg(&layout, random_int64(&state), &start);
 	}

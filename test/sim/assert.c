@@ -1,9 +1,9 @@
 /*
  * assert.c
- *		For servers that were built with assertions: what a failed one calls.
+ *		What a failed assertion calls, for servers built with assertions.
  *
- * Apart from the others, because the function's arguments differ between
- * PostgreSQL's versions; the first one is the condition in all of them.
+ * In a file of its own, without postgres.h, because the function's arguments
+ * differ between PostgreSQL's versions.  The first one is always the condition.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
  * backend.c
- *		What a session does all day: it asks for ids in the ways that the SQL
- *		functions do, takes the steps of src/server/backend.c, follows changes of
- *		the node id, and rests in between.
+ *		What a session does: it asks for ids as the SQL functions do, takes the
+ *		steps of src/server/backend.c, follows changes of the node id, and rests
+ *		in between.
  */
 #include "sim.h"
 
@@ -12,7 +12,7 @@ give_out(Backend *backend)
 	check_id(backend, flake_session_give(&backend->session));
 }
 
-/* The lease that the settings ask for, and the node id. */
+/* The lease that the session should have, or NULL, and the node id. */
 static Lease *
 current_lease(const Server *server, int64 *node)
 {
@@ -22,7 +22,7 @@ current_lease(const Server *server, int64 *node)
 	return lease;
 }
 
-/* Is the session bound as it should be? */
+/* Is the session bound to the current node id and lease? */
 static bool
 follows_node(const Backend *backend)
 {
@@ -50,8 +50,8 @@ follow_node(Backend *backend)
 }
 
 /*
- * The lease does not allow a tick: wait for the worker, and go on with what it
- * brings; perhaps another lease.  False: given up.
+ * The lease does not allow a tick, so wait until the worker has renewed it or has
+ * got another one.  Returns false if the session gives up.
  */
 static bool
 wait_for_lease(Backend *backend, int64 need_us)
@@ -70,7 +70,7 @@ wait_for_lease(Backend *backend, int64 need_us)
 		}
 		if (flake_lease_until_us(&backend->lease->shared) > need_us)
 			return true;
-		/* the registry is away, or so it seems */
+		/* give up, as if the registry did not answer */
 		if (searching || (!world.draining && one_in(16)))
 			return false;
 		backend->blocked = true;
@@ -80,8 +80,9 @@ wait_for_lease(Backend *backend, int64 need_us)
 }
 
 /*
- * Between statements: messages about relations, and settings, which a reload
- * may bring later, and a long statement much later.
+ * Between statements the session processes messages about relations and notices
+ * new settings, perhaps only later; during a long statement it does not notice
+ * them.
  */
 void
 begin_statement(Backend *backend)
@@ -111,8 +112,8 @@ begin_statement(Backend *backend)
 }
 
 /*
- * The loop of src/server/backend.c.  False: refused.  *kept: the range from
- * before was good.
+ * The loop of src/server/backend.c.  Returns false if it is refused.  Sets *kept
+ * if the old range can be used.
  */
 static bool
 refill(Backend *backend, int64 need, int64 least, bool *kept)
@@ -150,7 +151,7 @@ refill(Backend *backend, int64 need, int64 least, bool *kept)
 					return false;
 				break;
 			case FLAKE_MOVE_MARK_EARLY:
-				/* what is wrong with it is told when it is needed */
+				/* ignore a refusal until the move is needed */
 				(void) move_mark(backend, refill.mark_need, true);
 				break;
 			case FLAKE_RENEW_LEASE:
@@ -173,7 +174,7 @@ refill(Backend *backend, int64 need, int64 least, bool *kept)
 	}
 }
 
-/* Ask for a range; "whole": with all that is needed in one piece. */
+/* Ask for a range; if "whole", of all ids in one piece. */
 static bool
 grant(Backend *backend, int64 need, bool whole)
 {
@@ -192,7 +193,7 @@ grant(Backend *backend, int64 need, bool whole)
 	return granted;
 }
 
-/* Has the range an id?  If it is empty, one may be taken on the way. */
+/* Does the range have an id?  If it is empty, this can take a number. */
 static bool
 ready(Backend *backend)
 {
@@ -247,8 +248,8 @@ take_list(Backend *backend, int64 count)
 }
 
 /*
- * How many ids one session asks for at once.  Where waits are measured, no more
- * than a tick has for each of them.
+ * The most ids that a session asks for in one piece.  If waits are measured, it
+ * is the session's share of a tick.
  */
 static int64
 most_at_once(int64 capacity)
@@ -277,8 +278,8 @@ take_run(Backend *backend, int64 count)
 }
 
 /*
- * What a session believes of others may be wrong, and the promises hold; but a
- * session that wrongly keeps to its lane waits longer.
+ * The promises hold whatever a session has recorded about others, so set that to
+ * anything.  (But a session that keeps to its lane for no reason waits longer.)
  */
 static void
 believe(Backend *backend)
@@ -305,7 +306,7 @@ rest(Backend *backend)
 	turn_over();
 }
 
-/* Begin to exchange the mark's relation, or end that. */
+/* Begin or end to exchange the mark's relation. */
 static void
 exchange(Backend *backend)
 {
@@ -363,7 +364,7 @@ work(void *arg)
 	}
 }
 
-/* A new process begins, in the place of whoever was there. */
+/* Start a new process in place of the old one. */
 void
 backend_start(Backend *backend)
 {

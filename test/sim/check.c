@@ -1,40 +1,38 @@
 /*
  * check.c
- *		What must hold, whatever happens: the promises, and what makes them
- *		true.
+ *		What must always hold: the promises, and the rules that they depend on.
  *
- * The lead of an id is bounded twice.  By the setting: no id and no word is
- * ahead of the clock reading it was made from by more than is allowed.  And by
- * what has happened: a reading of the clock says "mono + h is the time"; time
- * in the ids may go on at the pace of the clock that nobody can set from the
- * highest such h (SlotSet.high_us), not faster.  So the layout's tick never
- * begins after mono + h, and an id's tick at most one later.  With a clock
- * that is right this says: at most one tick ahead; after a step back: by what
- * it was set back, and one tick.  The tick after a start mark counts as a
- * reading, and after a change of the node id the one after the session's last.
- * How far ahead of the clock a start mark may be is a check of its own.  Where
- * the node id is leased it is not the start mark that counts as a reading, but
- * the lease's first tick.
+ * The lead of an id has two bounds.  One is the setting: no id and no word is
+ * further ahead of the reading of the clock that it was made from than is allowed.
+ * The other depends on the past.  A reading of the clock says that the time is
+ * mono + h.  From the highest such h (SlotSet.high_us) the time of ids can go on
+ * only at the pace of mono.  So the layout's tick never begins after mono + h, and
+ * the tick of an id is at most one later.  If the clock is right, ids are thus at
+ * most one tick ahead of it, and after a step back by one tick more than the step.
  *
- * What a crash would leave is looked at whenever a word is moved: each state
- * of the WAL that a crash could leave must cover the tick.  Where others have
- * set the page back nothing does, until a session looks at it again: such
- * records are holes, and a crash that ends in one ends the promise.
+ * Three other times count as readings: the start of the tick after the start mark
+ * (how far ahead that can be is checked separately), of the first tick of the
+ * lease if the node id is leased, and, after a change of the node id, of the tick
+ * after the session's last one.
  *
- * An id whose node id is leased never comes again, on whatever server, and
- * nothing ends that promise.  Besides, when a number is taken its tick lies in
- * what the registry granted to the server at that moment; when something is
- * given back, no number of that was taken.
+ * Whenever a word is moved, each state of the WAL that a crash could leave must
+ * cover the tick.  If others have set the page back, it does not until a session
+ * looks again.  Such records are holes, and the promise ends with a crash that
+ * leaves one.
+ *
+ * An id whose node id is leased never comes again, on any server, and nothing ends
+ * that promise.  Also, a number is taken only if its tick is in what the registry
+ * has granted to the server at that moment; and what is released was not used.
  */
 #include "sim.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Ids that follow each other so quickly are made steadily. */
+/* Ids are made steadily while there is at most this time between them */
 #define WITHOUT_PAUSE_US	100000
 
-/* The run ends here; the first failure counts. */
+/* End the run.  The first failure counts. */
 void
 fail(const char *fmt, ...)
 {
@@ -53,7 +51,7 @@ fail(const char *fmt, ...)
 
 /* ------------------------------------------------------------- true time */
 
-/* Somebody has come to know a time, and ids may go by it. */
+/* A time counts as a reading. */
 void
 saw_time(SlotSet *set, int64 us)
 {
@@ -88,7 +86,7 @@ saw_clock(Backend *backend, int64 us)
 	}
 }
 
-/* How far ahead of all that sessions have read does this tick begin? */
+/* How far ahead of the highest reading does this tick begin? */
 static int64
 ahead_of_all(const SlotSet *set, int64 tick)
 {
@@ -103,7 +101,7 @@ check_tick_moved(Backend *backend, uint64 old, uint64 new)
 	if (ahead_of_all(backend->set, new) > 0)
 		fail("session %d moved the layout's tick faster than time goes (%lld us)",
 			 backend->number, (long long) ahead_of_all(backend->set, new));
-	/* after a wait: the next tick, which is looked at afterwards */
+	/* after a wait it moves on by one, and that tick is checked later */
 	if (new > old + 1 &&
 		start_of(new) - backend->read_us > backend->allowed_us)
 		fail("session %d moved the layout's tick to a time that was refused",
@@ -111,9 +109,9 @@ check_tick_moved(Backend *backend, uint64 old, uint64 new)
 }
 
 /*
- * With a right clock ids are ahead of it by what a start makes of the mark: a
- * second and two ticks, and a tick more for each start that follows another
- * within a tick.
+ * If the clock is right, ids are ahead of it only because of the mark at a start:
+ * by a second and two ticks, and a tick more for each start that follows another
+ * one within a tick.
  */
 static void
 check_start(Backend *backend, int64 tick)
@@ -127,10 +125,7 @@ check_start(Backend *backend, int64 tick)
 			 backend->number, (long long) lead_us, (long long) bound_us);
 }
 
-/*
- * Somebody flushes in a call.  While ids are made steadily that is left to the WAL
- * writer.
- */
+/* A call flushes.  While ids are made steadily, the WAL writer should do that. */
 void
 check_flush(Backend *backend)
 {
@@ -140,7 +135,7 @@ check_flush(Backend *backend)
 		fail("session %d flushed the mark in its call", backend->number);
 }
 
-/* Moves of the mark in a second, with a clock that is right or was set back. */
+/* Count the moves of the mark in a second. */
 void
 check_move(void)
 {
@@ -154,7 +149,7 @@ check_move(void)
 
 	/*
 	 * Two, and as many as it takes to double from a tick of 10 ms to a
-	 * second; the window may hold the end of one such series and the next
+	 * second; a window can contain the end of one such series and the next
 	 * one.
 	 */
 	if (++world.window_flushes > 15)
@@ -165,9 +160,9 @@ check_move(void)
 /* -------------------------------------------------------------- the mark */
 
 /*
- * Would a crash at this moment forget that ids up to "us" were made?  Whoever
- * has seen so many records is not to blame for a later hole, nor for one that
- * somebody has begun to fill.
+ * Would a crash at this moment forget that ids up to "us" were made?  A session
+ * that saw the page when there were "seen" records is not to blame for a later
+ * hole, nor for one that somebody has begun to repair.
  */
 static bool
 would_forget(int database, int64 us, int seen)
@@ -203,9 +198,9 @@ check_mark(Database *database)
 }
 
 /*
- * A plan is going to be carried out: nothing that should have been refused, also
- * by a lease that never covered so much, and no mark that a start could not use
- * at once or after the grace, but for what was asked for.
+ * A plan that is carried out must not be one that should have been refused, nor
+ * serve a tick that the lease never covered, nor move the mark further ahead than
+ * ids could be after a start, unless the needed time is later.
  */
 void
 check_plan(Backend *backend, const FlakeMarkPlan *plan,
@@ -273,7 +268,7 @@ check_mark_refused(Backend *backend, FlakeMarkVerdict verdict,
 
 /* ----------------------------------------------------------------- words */
 
-/* Has any slot a number left of this tick? */
+/* Does any slot have a number of this tick left? */
 static bool
 left_in(SlotSet *set, int64 tick)
 {
@@ -285,7 +280,7 @@ left_in(SlotSet *set, int64 tick)
 	return false;
 }
 
-/* Does the lease allow numbers of the tick that begins then? */
+/* The lease must contain the start of a tick that numbers are taken from. */
 static void
 check_lease(Backend *backend, int64 us)
 {
@@ -304,7 +299,7 @@ check_lease(Backend *backend, int64 us)
 	lease->taken_us = Max(lease->taken_us, us);
 }
 
-/* What is left of the lease was given back. */
+/* The registry has heard of a release. */
 void
 check_released(const Lease *lease)
 {
@@ -314,7 +309,7 @@ check_released(const Lease *lease)
 			 (long long) (lease->taken_us - lease->granted_us));
 }
 
-/* It is to be renewed. */
+/* A session asks for a renewal. */
 void
 check_lease_refused(Backend *backend, const FlakeRefill *refill)
 {
@@ -393,8 +388,8 @@ check_wait(Backend *backend)
 }
 
 /*
- * It waits, perhaps for the next tick: not in two that follow each other while
- * slots that it has passed over have numbers.
+ * A session waits.  It must not wait for the end of two successive ticks while
+ * slots that it has skipped have numbers.
  */
 void
 check_turn(Backend *backend, const FlakeRefill *refill)
@@ -499,10 +494,9 @@ check_refused(Backend *backend, FlakeAnswer answer, const FlakeRefill *refill)
 /* ------------------------------------------------------------------ ids */
 
 /*
- * A database does not promise any more that its ids do not come again: those
- * given out when more of the WAL was flushed than that, or those of a
- * relation that is not there any more.  In the same run they do not all the
- * same.
+ * End a database's promise that ids do not come again: of those given out when
+ * more than "after_flushed" records were flushed, or of those of a relation that
+ * does not exist any more.  Within one run they still must not.
  */
 void
 forget_ids(int database, int after_flushed, bool unsure_only)
@@ -517,7 +511,7 @@ forget_ids(int database, int after_flushed, bool unsure_only)
 	}
 }
 
-/* The transaction that they were given out in has come to its end. */
+/* The transaction has ended in which ids of an uncommitted relation were made. */
 void
 settle_ids(int database)
 {
@@ -533,8 +527,8 @@ settle_ids(int database)
 }
 
 /*
- * No two equal ones: not in one run of a server, not in one database, and where
- * the node id is leased nowhere.
+ * No two ids are equal in one run of a server or in one database, and no two
+ * anywhere whose node ids are leased.
  */
 static void
 check_unique(Backend *backend, int64 id)
@@ -638,8 +632,8 @@ check_id(Backend *backend, int64 id)
 		check_start(backend, tick);
 
 	/*
-	 * A counter that jumps between two readings makes its rate wrong, and
-	 * that must be noticed; one that jumps after the last reading can't be.
+	 * A counter that jumps between two pairs changes the measured rate, which
+	 * must be noticed.  A jump after the last reading cannot be noticed.
 	 */
 	if (!world.count_wrong && world.count_jumps <= 1 &&
 		world.count_jumps == backend->read_jumps &&

@@ -1,9 +1,9 @@
 /*
  * choose.c
- *		What is not determined: one function answers every question.
+ *		Decisions that are not determined.
  *
- * In random runs chance does, from the seed.  In a search the session that asks
- * is held, and goes on once with each of the answers (search.c).
+ * In random runs the answers come from a seed.  In a search the session that
+ * asks is interrupted, and goes on once with each answer (search.c).
  */
 #include "sim.h"
 
@@ -29,14 +29,14 @@ choose(int64 n)
 	return (int64) ((z ^ z >> 31) % (uint64) n);
 }
 
-/* By chance this often; in a search both happens. */
+/* True once in n times; a search tries both. */
 bool
 one_in(int64 n)
 {
 	return choose(searching ? 2 : n) == 0;
 }
 
-/* The same by a rate of a configuration. */
+/* The same for a rate of a configuration. */
 bool
 happens(int rate)
 {

@@ -1,15 +1,15 @@
 /*
  * counter.c
- *		The processor's cycle counter, and a copy of what src/counter.c
- *		remembers for each session.
+ *		The processor's cycle counter, and the variables of
+ *		src/core/counter.c for each session.
  *
- * src/counter.c keeps its memory in static variables, for a process has one.
- * Here all sessions are in one process, so that file is included, and its
- * variables are exchanged whenever another session runs.
+ * src/core/counter.c has static variables, because each process has one counter.
+ * Here all sessions are in one process.  So that file is included here, and its
+ * variables are saved and loaded whenever another session runs.
  */
 #include "sim.h"
 
-/* Read beside the clock: tells nothing new about the time. */
+/* The counter as flake_counter_sample() reads it, together with the clock. */
 static uint64 pair_counter(void);
 
 #define flake_counter	pair_counter
@@ -35,8 +35,8 @@ pair_counter(void)
 }
 
 /*
- * Asked whether a tick lasts: from here on the session could know how much
- * time has passed since its last reading of the clock.
+ * The counter as it is read to know whether a tick lasts: now the session can
+ * know how much time has passed since its last reading of the clock.
  */
 uint64
 flake_counter(void)
@@ -54,7 +54,7 @@ flake_counter(void)
 	return count;
 }
 
-/* In a search the counter is off: each id looks at the clock. */
+/* In a search the counter is off, and each id reads the clock. */
 void
 counter_begin(Backend *backend)
 {
@@ -90,7 +90,7 @@ counter_save(Backend *backend)
 	backend->counter.rate = rate;
 }
 
-/* It stands still or goes on, jumps, or changes its rate. */
+/* The counter stops or goes on, jumps, or changes its rate. */
 void
 counter_fault(void)
 {

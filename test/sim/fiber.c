@@ -1,12 +1,11 @@
 /*
  * fiber.c
- *		Coroutines: each session runs on a stack of its own and gives way only
- *		where it says so.
+ *		Coroutines: each has its own stack, and runs until it yields.
  *
- * A fiber that is made again begins anew; what it was doing is forgotten, as
- * when a process is killed.  The first switch to a fiber is swapcontext(); as
- * that makes two system calls, the later ones are _setjmp() and _longjmp(),
- * but for address sanitizer, which is told about every change of stack.
+ * A fiber that is made again begins anew, as if its process had been killed.  The
+ * first switch to a fiber uses swapcontext(), which makes two system calls.  Later
+ * ones use _setjmp() and _longjmp(), except with the address sanitizer, which must
+ * be told about every change of stack.
  */
 #include "postgres.h"
 
@@ -39,8 +38,8 @@
 #endif
 
 #define STACK_SIZE	(64 * 1024)
-#define FIRST_FRAME	256			/* of a fiber that has not begun */
-#define CLEAN_SIZE	4096		/* of the unused stack that is kept clean */
+#define FIRST_FRAME	256			/* the used stack of a new fiber */
+#define CLEAN_SIZE	4096		/* the unused stack that is zeroed */
 
 typedef struct Fiber
 {
@@ -50,11 +49,11 @@ typedef struct Fiber
 	void		(*body) (void *);
 	void	   *arg;
 
-	/* where it is */
+	/* its registers, see fiber_state() */
 	struct
 	{
 		jmp_buf		place;		/* where it yielded */
-		char	   *low;		/* the stack in use begins there */
+		char	   *low;		/* lowest address of the stack in use */
 		bool		begun;
 	}			state;
 } Fiber;
@@ -89,7 +88,7 @@ fiber_make(int number, void (*body) (void *), void *arg)
 	fiber->fake_stack = NULL;
 	memset(&fiber->state, 0, sizeof(fiber->state));
 	fiber->state.low = fiber->stack + STACK_SIZE - FIRST_FRAME;
-	/* what it finds there does not depend on what was there before */
+	/* zeroed, so that states do not depend on what was there before */
 	memset(fiber->state.low - CLEAN_SIZE, 0, CLEAN_SIZE + FIRST_FRAME);
 	fiber->body = body;
 	fiber->arg = arg;
@@ -100,7 +99,7 @@ fiber_make(int number, void (*body) (void *), void *arg)
 	makecontext(&fiber->context, enter, 0);
 }
 
-/* Run it until it yields. */
+/* Run a fiber until it yields. */
 void
 fiber_run(int number)
 {
@@ -151,9 +150,9 @@ fiber_yield(void)
 }
 
 /*
- * All that makes a fiber what it is while it does not run: the part of its
- * stack that is in use, and its registers.  A search copies both, and puts them
- * back to have the fiber where it was.
+ * The state of a fiber that does not run: the part of its stack that is in use,
+ * and its registers.  A search copies both, and restores them to have the fiber
+ * where it was.
  */
 char *
 fiber_live(int number, size_t *size)
@@ -172,8 +171,8 @@ fiber_state(int number, size_t *size)
 }
 
 /*
- * Before a fiber runs in a search: what is below its stack, where its next
- * frames are going to be, is always the same.
+ * Before a fiber runs in a search: zero the stack where its next frames will be,
+ * so that states do not depend on what was there before.
  */
 void
 fiber_clean(int number)

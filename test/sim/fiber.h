@@ -1,7 +1,6 @@
 /*
  * fiber.h
- *		Coroutines: each session runs on a stack of its own and gives way only
- *		where it says so.
+ *		Coroutines: each has its own stack, and runs until it yields.
  */
 #ifndef FLAKE_FIBER_H
 #define FLAKE_FIBER_H

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#define MAX_CONFIGS 32			/* a seed tells the configuration */
+#define MAX_CONFIGS 32			/* seed % MAX_CONFIGS is the configuration */
 
-/* All other rates are 0. */
+/* Rates that are not set are 0. */
 static const Config configs[] =
 {
 	{.name = "right clock",
@@ -99,7 +99,7 @@ static const Config configs[] =
 	.databases = 1, .turns = 1500, .prompt = true, .wait_ticks = 50},
 };
 
-/* Of processor time, so that a busy machine is no excuse. */
+/* Processor time, so that a busy machine runs as many schedules. */
 static double
 seconds_now(void)
 {
@@ -109,7 +109,7 @@ seconds_now(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
-/* True: no failure. */
+/* Run a configuration for some time; true if nothing failed. */
 static bool
 run_config(int number, uint64 base, double seconds, bool stop_at_once)
 {
@@ -162,7 +162,7 @@ main(int argc, char **argv)
 	uint64		base = 1;
 	double		seconds = 40;
 	const char *only = NULL;
-	bool		quick = false;	/* end with the first failure */
+	bool		quick = false;	/* stop at the first failure */
 	bool		exhaustive = false;
 	bool		ok = true;
 	int			chosen = 0;

@@ -1,11 +1,10 @@
 # shellcheck shell=bash
-# The code under test, broken on purpose: test/sim/run makes each of these changes to a
-# copy, and some property must fail.  To be sourced.
+# The code under test, broken on purpose: test/sim/run makes each of these changes to a copy
+# of the sources, and a check must fail.  To be sourced.
 #
-# mutant NAME FILE WHERE SCRIPT: a sed script; it must change the file, which is one of the
-# core, or for what the server does around it test/sim/world.c or registry.c.  WHERE is "random: TEXT" or
-# "search: TEXT", which chooses the configurations or the small worlds that must notice,
-# by a part of their names; without a text it is all of them.
+# mutant NAME FILE WHERE SCRIPT: SCRIPT is for sed and must change FILE, which is in src/core, or
+# test/sim/world.c or registry.c.  WHERE is "random: TEXT" or "search: TEXT": the configurations or
+# small worlds that must fail are those whose names contain TEXT.
 
 # shellcheck disable=SC2016 # sed scripts
 mutants()
@@ -178,7 +177,7 @@ mutants()
     mutant 'the registry grants the same again' registry.c 'random: leases' \
         's/^\t\tfrom_us = Max(from_us, other->granted_us);//'
     mutant 'a release goes by marks read before it lowered the end' registry.c 'search: release' \
-        '/registry is away and/,/^}/ s/^\tmark_us = latest_mark(server);//'
+        '/could be sent/,/^}/ s/^\tmark_us = latest_mark(server);//'
     mutant 'a lease is renewed after its release was sent' registry.c 'random: leases' \
         's/^\tserver->released = true;//'
     mutant 'the mark is not flushed' world.c 'search: crash' \

@@ -2,11 +2,10 @@
  * registry.c
  *		The registry of node ids, and each server's worker that leases from it.
  *
- * What the registry knows outlives every server: it grants intervals of a node
- * id that do not overlap, whoever asks.  It may take long.  Between a question
- * and what the registry does, and between that and the answer, anything may
- * happen; also that the worker ends and another one begins, with what is in
- * shared memory.
+ * The registry grants intervals of a node id that do not overlap, and remembers
+ * them when servers restart.  Anything can happen between a request and what the
+ * registry does, and between that and the answer; for example the worker can end,
+ * and another one go on with what is in shared memory.
  */
 #include "sim.h"
 
@@ -14,7 +13,7 @@
 
 /* ------------------------------------------------------------ the registry */
 
-/* A node id, from then on, or from when nobody else has it. */
+/* Grant a node id from a time on, or from when it becomes free. */
 static Lease *
 grant(int64 node, int64 from_us, int64 until_us)
 {
@@ -45,7 +44,7 @@ grant(int64 node, int64 from_us, int64 until_us)
 	return lease;
 }
 
-/* False: refused.  It never takes back what it has granted. */
+/* Renew a lease; false if it is over.  Nothing that was granted is taken back. */
 static bool
 renew(Lease *lease, int64 until_us)
 {
@@ -54,7 +53,7 @@ renew(Lease *lease, int64 until_us)
 	return !lease->over;
 }
 
-/* It hears that the lease is given back; or has heard so. */
+/* A message arrives that the lease is released, perhaps for the second time. */
 static void
 take_back(Lease *lease)
 {
@@ -69,7 +68,7 @@ take_back(Lease *lease)
 	check_released(lease);
 }
 
-/* Until when is a node id taken? */
+/* When is a node id free? */
 static int64
 used_until(int64 node)
 {
@@ -85,7 +84,7 @@ used_until(int64 node)
 
 /* -------------------------------------------------------------- the worker */
 
-/* That time, or the start of its tick, or just beside that. */
+/* That time, or a time at or next to the start of its tick. */
 static int64
 about(int64 us)
 {
@@ -93,7 +92,7 @@ about(int64 us)
 		start_of(tick_of(us)) + choose(3) - 1;
 }
 
-/* Until when the worker asks for a lease. */
+/* The end of the lease that the worker asks for. */
 static int64
 wanted_end(const Server *server, int64 now_us)
 {
@@ -105,7 +104,7 @@ wanted_end(const Server *server, int64 now_us)
 	return about(until_us);
 }
 
-/* What the worker asks for: any node id, or the one that is free first. */
+/* Lease any node id, or the one that is free first. */
 static Lease *
 claim(const Server *server)
 {
@@ -134,14 +133,14 @@ begin_lease(Server *server, Lease *lease)
 	server->wanted_us = 0;
 }
 
-/* A server has one before its sessions begin. */
+/* The lease that a server has when its sessions begin. */
 void
 first_lease(Server *server)
 {
 	begin_lease(server, claim(server));
 }
 
-/* Another one; what is left of the old one's time goes on until then. */
+/* Another lease; sessions use the old one until they notice. */
 void
 next_lease(Server *server)
 {
@@ -153,7 +152,7 @@ next_lease(Server *server)
 	begin_lease(server, lease);
 }
 
-/* False: refused.  The registry may answer less than what the holder knows. */
+/* Renew; false if that is refused.  "until_us" can be before the present end. */
 bool
 extend_lease(Lease *lease, int64 until_us)
 {
@@ -169,7 +168,7 @@ extend_lease(Lease *lease, int64 until_us)
 	return true;
 }
 
-/* The latest published mark of a server's databases. */
+/* The latest published mark of a server's databases, read while they move on. */
 static int64
 latest_mark(const Server *server)
 {
@@ -187,7 +186,7 @@ latest_mark(const Server *server)
 	return mark_us;
 }
 
-/* Give back what is left of it, while sessions go on. */
+/* Release the rest of the lease, while sessions go on. */
 void
 release_lease(Server *server)
 {
@@ -197,20 +196,20 @@ release_lease(Server *server)
 	lease->known_us = Min(lease->known_us, mark_us + 1);
 	flake_lease_end(&lease->shared, mark_us);
 	trace("node id %lld ends", (long long) lease->shared.node);
-	/* the registry is away and was told nothing, so it may be renewed */
+	/* nothing could be sent, so the lease can still be renewed */
 	if (!searching && one_in(4))
 		return;
 	mark_us = latest_mark(server);
-	/* from here on it may not */
+	/* from here on it must not be renewed */
 	server->released = true;
 	lease->back_us = flake_lease_unused_from(&lease->shared, mark_us);
 	flake_sim_point();
-	/* or the worker does not wait for the answer */
+	/* otherwise the message arrives later, see late_releases() */
 	if (searching || !one_in(4))
 		take_back(lease);
 }
 
-/* What was sent arrives, whatever has become of the worker. */
+/* Messages about releases arrive, whatever has become of the worker. */
 void
 late_releases(void)
 {
@@ -219,9 +218,9 @@ late_releases(void)
 }
 
 /*
- * One round: now and then it gives the lease back, or takes another one; else it
- * renews the lease when sessions want that, and sometimes before, and takes
- * another one if that is refused.  In the end only what sessions want is done.
+ * One round of the worker.  It renews the lease when sessions need that and
+ * sometimes earlier, and gets another one if that is refused.  Now and then it
+ * releases the lease, or gets another one for no reason, but not while draining.
  */
 void
 work_for_leases(Backend *worker)
@@ -229,7 +228,7 @@ work_for_leases(Backend *worker)
 	Server	   *server = server_of(worker->database);
 	int64		until_us;
 
-	/* as if it waited for a lock: to be asked */
+	/* blocked, as if by a lock, until sessions ask for something */
 	worker->blocked = server->wanted_us < server->lease->known_us;
 	turn_over();
 	worker->blocked = false;

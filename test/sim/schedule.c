@@ -1,26 +1,26 @@
 /*
  * schedule.c
- *		Who runs next, and what happens to the clock and to the server.
+ *		Random runs: who runs next, and what happens to the clock and the server.
  *
- * A schedule is made from a configuration and a seed: first a world (a
- * layout, sessions, habits), then turns.  In each turn something may happen to
- * the clock or the server, time may pass, and one session runs until it is
- * interrupted.  In the end nobody asks anew, the clock is left alone, and
- * everybody who has asked must be answered.
+ * A configuration and a seed determine a schedule: first a world (a layout,
+ * sessions, habits), then turns.  In each turn something can happen to the clock
+ * or the server, time can pass, and one session runs until it is interrupted.  In
+ * the end no session begins a request, the clock is left alone, and every request
+ * must be answered.
  */
 #include "sim.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* wal_writer_delay, where the WAL writer works as it should. */
+/* wal_writer_delay, in configurations that are "steady" */
 #define WRITER_DELAY_US	200000
 
 enum
 {
-	ANYONE,						/* each turn another */
-	BURSTS,						/* one runs for long, then another */
-	PRIORITIES,					/* the first that can, with rare changes */
+	ANYONE,						/* short turns of any session */
+	BURSTS,						/* turns that can be long */
+	PRIORITIES,					/* the session with the highest priority */
 	STYLES
 };
 
@@ -150,7 +150,7 @@ make_backends(const Config *config)
 		make_worker(i);
 }
 
-/* A setting of flake.node_id; by hand two servers are not given the same one. */
+/* A setting of flake.node_id; two servers do not get the same one by hand. */
 static int64
 any_node(int server)
 {
@@ -192,7 +192,7 @@ make_world(const Config *config, uint64 seed, bool traced)
 		world.dt_us = tick_us / 2;
 	world.dt_us = Max(world.dt_us, 1);
 	world.lead_us = any_lead();
-	/* room for a restart, a step back, and the ticks beyond */
+	/* room for a restart, a step back, and some ticks */
 	if (config->prompt || config->starts)
 		world.lead_us = 5 * FLAKE_US_PER_SECOND + 40 * tick_us;
 	if (config->jump_rate > 0)
@@ -250,7 +250,7 @@ any_set(const Server *server)
 	return &world.sets[server - world.servers][choose(server->nsets)];
 }
 
-/* Anywhere: on the boundaries of ticks, of the lead, of the grace, far off. */
+/* Set the clock to limits of ticks, of the lead or of the grace, or far away. */
 static void
 set_clock(Server *server)
 {
@@ -274,13 +274,13 @@ set_clock(Server *server)
 		case 3:
 			to = now + (choose(9) - 4) * tick_us;
 			break;
-		case 4:					/* the lead is just allowed, or not */
+		case 4:					/* the lead is just allowed or not */
 			to = used - lead + choose(3) - 1;
 			break;
 		case 5:
 			to = used - lead + (choose(5) - 2) * tick_us;
 			break;
-		case 6:					/* it is just worth waiting for, or not */
+		case 6:					/* it is just within the grace or not */
 			to = used - lead - FLAKE_LEAD_GRACE_US + choose(3) - 1;
 			break;
 		case 7:
@@ -297,7 +297,7 @@ set_clock(Server *server)
 	trace("clock is set by %+lld us", (long long) (to - now));
 }
 
-/* How far may the clock go back, and ids still go on without a break? */
+/* How far can the clock go back without ids being refused? */
 static int64
 room_for_lead(void)
 {
@@ -323,7 +323,7 @@ set_clock_back(void)
 	trace("clock is set by %+lld us", (long long) -by);
 }
 
-/* A crash leaves what was flushed, and by luck more. */
+/* A crash leaves what was flushed, and perhaps more. */
 static void
 restart(const Config *config)
 {
@@ -341,7 +341,7 @@ restart(const Config *config)
 	restart_from(server, world.nflushed + choose(more + 1));
 }
 
-/* A standby has received some of what was flushed. */
+/* A standby takes over that has received only part of what was flushed. */
 static void
 promote(void)
 {
@@ -353,7 +353,7 @@ promote(void)
 	restart_from(&world.servers[0], world.nflushed - choose(less + 1));
 }
 
-/* Others set a mark: near, by less or more than the lead ahead, back, unset. */
+/* Others set a mark: to a time near the old one, ahead, or back, or unset it. */
 static void
 others(const Config *config)
 {
@@ -375,7 +375,7 @@ others(const Config *config)
 		case 2:
 			ns = (now + choose(lead)) * FLAKE_NS_PER_US;
 			break;
-		case 3:					/* just taken over, or not */
+		case 3:					/* it is just taken over or not */
 			ns = (now + lead + FLAKE_LEAD_GRACE_US + choose(3) - 1) *
 				FLAKE_NS_PER_US;
 			break;
@@ -392,7 +392,7 @@ others(const Config *config)
 		case 7:
 			ns = old_ns - choose(2000);
 			break;
-		case 8:					/* what it was not long ago */
+		case 8:					/* a recent value */
 			ns = page_at(number, world.nrecords -
 						 choose(Min(world.nrecords - MAX_DATABASES, 4)))->ns;
 			break;
@@ -415,7 +415,7 @@ slow_disk(void)
 static bool
 may_be_killed(const Backend *backend)
 {
-	/* whoever has the mark's lock takes the server along */
+	/* the holder of the mark's lock would take the server down */
 	return world.databases[backend->database].locked_by != backend->number;
 }
 
@@ -482,7 +482,7 @@ time_passes(bool prompt)
 	int64		tick_us = world.layout.tick_us;
 	bool		even = world.config->starts || world.config->flushes;
 
-	/* prompt: a tick lasts for some hundred turns */
+	/* prompt: a tick lasts for several hundred turns */
 	if (prompt && tick_us >= 1000)
 		advance(choose(tick_us / 300));
 	else if (prompt)
@@ -500,7 +500,7 @@ can_run(const Backend *backend)
 		(backend->stalled_until <= world.turn || world.draining);
 }
 
-/* NULL: all sleep or are stalled. */
+/* The session to run next; NULL if all sleep or are stalled. */
 static Backend *
 pick(bool prompt)
 {
@@ -522,7 +522,7 @@ pick(bool prompt)
 	return best;
 }
 
-/* Everybody sleeps or waits: on to the first who wakes. */
+/* Everybody sleeps or waits: let time pass until the first one wakes. */
 static void
 sleep_on(void)
 {
@@ -561,7 +561,7 @@ run(Backend *backend, bool prompt)
 		backend->priority = choose(1000);
 }
 
-/* Can none but those who wait for a lock go on? */
+/* Does every session sleep or wait for a lock? */
 static bool
 all_wait(void)
 {
@@ -598,7 +598,7 @@ someone_asks(void)
 	return false;
 }
 
-/* Whoever has asked is answered: nobody waits for ever. */
+/* Every request must be answered in the end. */
 static void
 drain(void)
 {

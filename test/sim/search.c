@@ -1,26 +1,26 @@
 /*
  * search.c
- *		Small worlds, searched exhaustively: every order of steps, and everything
- *		that can happen, within stated bounds, run by the real code.
+ *		An exhaustive search of small worlds: every order of steps and events,
+ *		within stated bounds, executed by the real code.
  *
- * A world is two or three sessions, one or two slots, one or two numbers, a few
- * ticks of a second, and a budget of things that happen.  A state is all of it:
- * the clocks, shared memory, the WAL, what the sessions know, the ids given
- * out, and for a session in the middle of a request its registers and the part
- * of its stack that is in use.  Nothing else is remembered anywhere, so a state
- * can be copied, and put back by copying it to where it was.
+ * A world has one to three sessions, one or two slots, one to four numbers, a few
+ * ticks of a second, and a budget of events.  A state consists of the clocks,
+ * shared memory, the WAL, what the sessions know, the ids given out, and, for a
+ * session in the middle of a request, its registers and the used part of its
+ * stack.  There is no other memory, so a state can be copied, and restored by
+ * copying it back.
  *
- * A session that could go on is interrupted by another at most so often as the
- * budget says ("switches"); by everything else at every point.
+ * Events can happen at every point.  But a session that could go on is
+ * interrupted by another one only as often as the budget allows ("switches").
  *
- * From each state every alternative is tried: each session that can run, up to
- * its next point, or with each answer to its question; time passing; the clock
- * set; a crash; and so on.  Depth first: the copies of the states on the way,
- * and which alternative is next in each, are an odometer.  A state that was
- * seen before is not gone on from.  Of seen states only a hash of 64 bits is
- * kept; two among ten million states have the same with a probability of 3 in a
- * million.  Two states may differ in what is left over on a stack; that costs
- * time, and hides nothing.
+ * From each state every alternative is tried, depth first: to run each session
+ * that can run up to its next point, or with each answer to its question, to let
+ * time pass, to set the clock, to crash, and so on.  The copies of the states on
+ * the way, each with its next alternative, are a stack.  A state that was seen
+ * before is not explored again.  Only a hash of 64 bits is kept of each state; the
+ * probability that two of ten million states have the same one is 3 in a million.
+ * States that differ only in garbage on a stack count as different, which costs
+ * time but hides nothing.
  */
 #include "sim.h"
 
@@ -36,20 +36,20 @@ typedef struct Small
 	int			seq_bits;
 	int			requests;		/* of each session */
 	bool		hasty;			/* crowded after one failed compare-and-swap */
-	bool		lists;			/* also of two ids, also in one piece */
-	bool		prompt;			/* time passes when all sessions wait */
-	int			lead;			/* allowed, in ticks */
-	int			back;			/* the clock is set so many ticks back ... */
-	int			ahead;			/* ... or ahead */
-	int			lease;			/* the node id is leased for so many ticks */
-	bool		release;		/* which are given back at some time */
+	bool		lists;			/* requests for two ids, also in one piece */
+	bool		prompt;			/* time passes only when all sessions wait */
+	int			lead;			/* the lead that is allowed, in ticks */
+	int			back;			/* the clock is set back by up to this ... */
+	int			ahead;			/* ... or ahead by up to this, in ticks */
+	int			lease;			/* length of leases in ticks; 0 if none */
+	bool		release;		/* a worker releases the lease */
 	Budget		budget;
 } Small;
 
 /*
- * These sizes are no proof for all, but nothing in the core counts sessions,
- * slots or numbers: every rule is about one word, one tick and the next one, and
- * that each rule's breaking shows at these sizes is what mutants.sh is for.
+ * This proves nothing about larger worlds.  But nothing in the core counts
+ * sessions, slots or numbers: every rule is about one word, one tick and the next
+ * one.  mutants.sh checks that breaking a rule is noticed at these sizes.
  */
 static const Small smalls[] =
 {
@@ -192,10 +192,10 @@ make_small_world(void)
 		if (small->hasty)
 			backend->session.score = PG_INT32_MAX;
 	}
-	counter_load(&world.backends[0]);	/* off, for all of them */
+	counter_load(&world.backends[0]);	/* the counter is off for all */
 }
 
-/* One request of a session, when it is its turn. */
+/* Wait for the session's turn, then make one request. */
 void
 search_request(Backend *backend)
 {
@@ -234,7 +234,7 @@ search_request(Backend *backend)
 			take_run(backend, 2);
 			break;
 	}
-	/* nothing of it matters any more */
+	/* forget what does not matter any more, for equal states */
 	backend->asked_us = backend->read_us = backend->read_mono_us = 0;
 	backend->known_us = 0;
 	backend->moved = backend->ids_since_read = 0;
@@ -252,7 +252,7 @@ run_session(Backend *backend)
 	world.running = NULL;
 }
 
-/* Is the lock still taken that it waits for? */
+/* Is the lock that it waits for still taken? */
 static bool
 is_blocked(const Backend *backend)
 {
@@ -270,7 +270,7 @@ can_run(const Backend *backend)
 		(backend->busy || backend->requests_left > 0);
 }
 
-/* It ran last, and could go on: another one would interrupt it. */
+/* Could the session that ran last go on, so that another would interrupt it? */
 static bool
 is_interrupted(void)
 {
@@ -302,9 +302,9 @@ somebody_is_left(void)
 }
 
 /*
- * The alternatives are gone through in one order, whether they are counted or
- * one is taken.  "number" is how many are to be passed over before that one;
- * negative: none is taken, or it was already.
+ * The functions below go through the alternatives in a fixed order, count them,
+ * and take one.  "number" is how many to skip before that one; it is negative if
+ * none is to be taken, or after it was taken.
  */
 static bool
 is_it(int *number)
@@ -367,7 +367,7 @@ alternatives_of_clock(int number, int *count)
 	return number;
 }
 
-/* The server comes up again, with a clock that may have been set back. */
+/* The server starts again, with a clock that can have been set back. */
 static int
 alternatives_of_restart(int number, int *count)
 {
@@ -447,7 +447,7 @@ alternatives_of_others(int number, int *count)
 	if (world.left.others > 0 && !world.databases[0].page_locked &&
 		world.databases[0].exchanger < 0)
 	{
-		/* unset, before the clock, ahead by as much as may be, by more */
+		/* unset, before the clock, ahead as far as is allowed, and further */
 		const int64 values[] = {0, wall_us() - TICK_US,
 			wall_us() + world.lead_us,
 		wall_us() + world.lead_us + FLAKE_LEAD_GRACE_US + 1};
@@ -465,7 +465,7 @@ alternatives_of_others(int number, int *count)
 	return number;
 }
 
-/* How many alternatives there are; with a number, that one is taken. */
+/* The number of alternatives.  Takes one if "number" is not negative. */
 static int
 alternatives(int number)
 {
@@ -510,7 +510,7 @@ add_part(Part **part, void *place, size_t size)
 	(*part)++;
 }
 
-/* All that makes a state, where it is in memory. */
+/* The parts of memory that make up a state. */
 static int
 list_parts(Part *parts)
 {
@@ -534,12 +534,12 @@ list_parts(Part *parts)
 	return part - parts;
 }
 
-/* The states on the way, one after the other. */
+/* The stack of the states on the way. */
 typedef struct Frame
 {
-	size_t		begin;			/* of its copy */
-	int			count;			/* alternatives */
-	int			taken;			/* those up to this one */
+	size_t		begin;			/* of its copy, in "copies" */
+	int			count;			/* number of alternatives */
+	int			taken;			/* the last one that was taken */
 } Frame;
 
 static char *copies;
@@ -586,7 +586,10 @@ push(int count)
 	}
 }
 
-/* The counts in the first part tell how long the others are, and so on. */
+/*
+ * Restore a state.  The sizes of the parts depend on the counts in the first one,
+ * so restore that first.
+ */
 static void
 put_back(const Frame *frame)
 {
@@ -600,7 +603,7 @@ put_back(const Frame *frame)
 	(void) list_parts(parts);
 	for (int i = 1; i < WORLD_PARTS + 2 * world.nbackends; i++)
 	{
-		/* a fiber's registers come before its stack, and say how long it is */
+		/* and the size of a fiber's stack depends on its registers */
 		if (i >= WORLD_PARTS)
 			(void) list_parts(parts);
 		memcpy(parts[i].place, from, parts[i].size);
@@ -686,7 +689,7 @@ hash_state(void)
 		h = hash_set(h, &world.sets[0][i]);
 	h = hash_bytes(h, world.leases, world.nleases * sizeof(Lease));
 	h = hash_bytes(h, world.wal, world.nrecords * sizeof(Record));
-	/* in whatever order they were given out */
+	/* the order in which ids were given out does not matter */
 	for (int i = 0; i < world.nids; i++)
 	{
 		const GivenOut *entry = &world.ids[i];
@@ -719,7 +722,7 @@ remember(uint64 *table, uint64 size, uint64 h)
 	}
 }
 
-/* False: it was seen before. */
+/* Remember a state; false if it was seen before. */
 static bool
 is_new(uint64 h)
 {
@@ -747,7 +750,7 @@ is_new(uint64 h)
 
 /* ------------------------------------------------------------- the search */
 
-/* The same way again, told step by step. */
+/* Take the same way again and trace it. */
 static void
 tell(void)
 {
@@ -804,7 +807,7 @@ search(bool quick)
 			continue;
 		}
 
-		/* the end, or seen before: the next alternative of the last state */
+		/* the end, or seen before: go back to the last other alternative */
 		while (nframes > 0 &&
 			   frames[nframes - 1].taken + 1 == frames[nframes - 1].count)
 			copies_used = frames[--nframes].begin;

@@ -1,11 +1,11 @@
 /*
  * world.c
  *		What the server does around the core: clocks, shared memory, the page of
- *		the mark with its locks and its WAL, and the points at which another
- *		session may run.
+ *		the mark with its locks and its WAL, and the points where another session
+ *		can run.
  *
- * look_at_mark() and move_mark() take the steps of src/server/durable.c; what
- * is decided in them is decided by src/core/mark.c.
+ * look_at_mark() and move_mark() take the steps of src/server/durable.c.  The
+ * decisions are those of src/core/mark.c.
  */
 #include "sim.h"
 
@@ -35,7 +35,7 @@ trace(const char *fmt, ...)
 	putchar('\n');
 }
 
-/* A time for people: after the epoch. */
+/* A time for traces, counted from the epoch. */
 static long long
 since_epoch(int64 us)
 {
@@ -50,7 +50,7 @@ wall_of(const Server *server)
 	return world.mono_us + server->wall_offset_us;
 }
 
-/* The running session's; while none runs, the first server's. */
+/* The wall clock of the running session; if none runs, the first server's. */
 int64
 wall_us(void)
 {
@@ -66,7 +66,7 @@ advance(int64 us)
 		world.servers[i].wall_offset_us -= us;
 }
 
-/* Compare the shared words with what they were: the running one moved them. */
+/* Find and check what the running session has changed in shared memory. */
 void
 observe(void)
 {
@@ -107,7 +107,7 @@ observe(void)
 		check_mark(database);
 }
 
-/* The running session lets others run, whatever is planned. */
+/* The running session yields. */
 void
 turn_over(void)
 {
@@ -124,7 +124,7 @@ flake_sim_point(void)
 		observe();
 }
 
-/* In a search one point before a clock is read is enough. */
+/* A point that a search does not need. */
 static void
 extra_point(void)
 {
@@ -168,7 +168,7 @@ sleep_us(int64 us)
 
 /* ----------------------------------------------------------- shared memory */
 
-/* The slots of the session's node id; the first one that uses it makes them. */
+/* The slots of the session's node id; created if need be. */
 SlotSet *
 find_set(const Backend *backend)
 {
@@ -200,7 +200,7 @@ find_set(const Backend *backend)
 
 /* ------------------------------------------------------------ page and WAL */
 
-/* What the page held when the WAL had so many records. */
+/* What the page of a database held when the WAL had nrecords records. */
 const Record *
 page_at(int database, int nrecords)
 {
@@ -220,8 +220,8 @@ write_record(int database, Record record)
 }
 
 /*
- * Where the WAL ends with its first so many records; a number that
- * FLAKE_MARK_MOVING can't be taken for.
+ * The end of the WAL's first nrecords records.  It must differ from 0 and from
+ * FLAKE_MARK_MOVING.
  */
 static uint64
 wal_end(int nrecords)
@@ -229,7 +229,7 @@ wal_end(int nrecords)
 	return FLAKE_MARK_MOVING + 1 + nrecords;
 }
 
-/* One of the first so many records is not kept any more. */
+/* A record is dropped, so all counts that include it are reduced. */
 static void
 forget_record(int number)
 {
@@ -247,8 +247,9 @@ forget_record(int number)
 }
 
 /*
- * What was flushed cannot be lost.  Where no standby is ever asked how it was
- * before, that is forgotten, so that a search sees the same state again.
+ * Flush the first nrecords records, which then cannot be lost.  Unless a standby
+ * can take over, older records do not matter any more and are dropped, so that a
+ * search meets the same states again.
  */
 static void
 flush(int nrecords)
@@ -275,7 +276,7 @@ flush(int nrecords)
 	world.nrecords = kept;
 }
 
-/* The WAL writer does, or somebody's commit. */
+/* The WAL writer flushes, or somebody's commit. */
 void
 flush_all(void)
 {
@@ -283,7 +284,7 @@ flush_all(void)
 	flush(world.nrecords);
 }
 
-/* New databases, whose marks are unset. */
+/* Create the databases, whose marks are unset. */
 void
 begin_wal(void)
 {
@@ -298,7 +299,7 @@ begin_wal(void)
 	flush(world.nrecords);
 }
 
-/* A server that has just been started has nothing but its pages. */
+/* Start a server, which knows only its pages. */
 void
 begin_server(Server *server)
 {
@@ -338,10 +339,10 @@ begin_server(Server *server)
 }
 
 /*
- * The server comes up with so much of the WAL: as much as was flushed at
- * least; less where a standby takes over, and what it has not received of the
- * database is gone.  (Two servers have one WAL here, of which each flushes all,
- * and each loses what is its own.)
+ * A server starts with the first nrecords records of the WAL.  That is at least
+ * what was flushed, or less if a standby takes over, which need not have received
+ * everything.  (Two servers share one WAL here.  Each flushes all of it, and loses
+ * only its own records.)
  */
 void
 restart_from(Server *server, int nrecords)
@@ -390,8 +391,8 @@ relation_of(Backend *backend)
 /* ------------------------------------------------ others' hands on the mark */
 
 /*
- * Somebody sets the mark, as setval() does: a restore, a script, a
- * subscription.  Not while a lock is in the way.
+ * Others set the mark as setval() does: a restore, a script, a subscription.  Does
+ * nothing if the page or the relation is locked.
  */
 void
 set_mark(int number, int64 ns, bool flushed)
@@ -405,7 +406,7 @@ set_mark(int number, int64 ns, bool flushed)
 		  since_epoch(us_of(ns)));
 	if (pg_atomic_read_u64(&database->mark.relation) == 0)
 	{
-		/* what was issued before the start is known from the page alone */
+		/* only the page tells what was issued before the start */
 		record.foreign = true;
 		if (ns < page_at(number, world.nrecords)->ns)
 			forget_ids(number, -1, false);
@@ -414,7 +415,7 @@ set_mark(int number, int64 ns, bool flushed)
 	{
 		const Record *page = page_at(number, world.nrecords);
 
-		/* nobody can tell who set the value that is there already */
+		/* it is not possible to tell who set a value that was there already */
 		record.foreign = ns == page->ns ? page->foreign :
 			!flake_mark_is_ours(&database->mark, ns);
 	}
@@ -424,8 +425,8 @@ set_mark(int number, int64 ns, bool flushed)
 }
 
 /*
- * A transaction drops the relation and makes another, whose value is unset or
- * comes out of a dump.
+ * A transaction drops the relation and creates another one, whose value is unset
+ * or comes from a dump.
  */
 void
 begin_exchange(Backend *backend, int64 ns)
@@ -436,7 +437,7 @@ begin_exchange(Backend *backend, int64 ns)
 	if (database->exchanger >= 0 ||
 		(database->relation_users & ~(1u << backend->number)) != 0)
 		return;
-	/* what was issued before the start is known from the old page alone */
+	/* only the old page tells what was issued before the start */
 	if (pg_atomic_read_u64(&database->mark.relation) == 0)
 		forget_ids(backend->database, -1, false);
 	database->exchanger = backend->number;
@@ -461,7 +462,7 @@ end_exchange(Backend *backend, bool commit)
 	hear_of_relation(backend);
 	if (!commit)
 	{
-		/* it stayed behind what was published for the other */
+		/* it is behind what was published for the other relation */
 		for (int i = 0; i < world.nrecords; i++)
 		{
 			if (world.wal[i].database == backend->database &&
@@ -483,7 +484,7 @@ end_exchange(Backend *backend, bool commit)
 	}
 }
 
-/* Messages about changed relations are taken in. */
+/* Process messages about changed relations. */
 void
 hear_of_relation(Backend *backend)
 {
@@ -496,7 +497,7 @@ hear_of_relation(Backend *backend)
 
 /* ---------------------------------------------------------------- the mark */
 
-/* Locks the relation, then the mark.  False: gave up, only if "early". */
+/* Lock the relation, then the mark.  If "early", return false rather than wait. */
 static bool
 lock_mark(Backend *backend, bool early)
 {
@@ -539,8 +540,8 @@ unlock_mark(Backend *backend)
 }
 
 /*
- * Write what was planned to the page, let others at it, and flush if that was
- * planned.  False: it was not, or an error ended it.
+ * Write the page as planned and unlock it, and flush if that is planned.  Returns
+ * false if it was not flushed, or if the flush failed.
  */
 static bool
 write_and_flush(Backend *backend, const FlakeMarkPlan *plan)
@@ -556,7 +557,7 @@ write_and_flush(Backend *backend, const FlakeMarkPlan *plan)
 		write_record(backend->database, record);
 	database->in_flight = backend->page_seen = world.nrecords;
 	flake_sim_point();
-	/* with wal_level = minimal there is no WAL of a new relation */
+	/* with wal_level = minimal there is no WAL for a new relation */
 	logged = searching || database->exchanger != backend->number || one_in(2);
 	flake_mark_written(&database->mark, plan,
 					   logged ? wal_end(database->in_flight) : 0);
@@ -580,8 +581,8 @@ write_and_flush(Backend *backend, const FlakeMarkPlan *plan)
 }
 
 /*
- * Move the mark as is planned, or only see that it is the one of this
- * session's relation.  FLAKE_MARK_NOT_WORTH_IT: gave up.
+ * Move the mark as flake_mark_plan() decides, or only take over this session's
+ * relation and page.
  */
 FlakeMarkVerdict
 move_mark(Backend *backend, FlakeMarkNeed need, bool early)
@@ -658,7 +659,7 @@ move_mark(Backend *backend, FlakeMarkNeed need, bool early)
 	return plan.verdict;
 }
 
-/* Is the page another than flake left it?  Read without any lock. */
+/* Have others changed the page?  Read without a lock. */
 static bool
 page_changed(Backend *backend)
 {
@@ -685,14 +686,14 @@ page_changed(Backend *backend)
 	return changed;
 }
 
-/* Is what is pending flushed? */
+/* Is a move pending, and has it been flushed? */
 static bool
 is_flushed(uint64 pending)
 {
 	return pending != 0 && pending <= wal_end(world.nflushed);
 }
 
-/* Publish what is pending, if it was flushed, and nobody is at the mark. */
+/* Publish a pending move if it was flushed, unless the mark is locked. */
 static void
 publish_pending(Backend *backend)
 {
@@ -716,8 +717,8 @@ publish_pending(Backend *backend)
 }
 
 /*
- * Before each step of a request: see that the shared values are about this
- * session's relation and page.  False: what is there was refused.
+ * Before each step of a request: make sure that the shared values are about this
+ * session's relation and page.  Returns false if the mark is refused.
  */
 bool
 look_at_mark(Backend *backend, int64 lead_us, FlakeMarkVerdict *verdict)
