@@ -104,8 +104,7 @@ is(held($_), '', 'nothing was leased from ' . $_->name) for $registry, $other;
 value($node, "LOAD 'flake'; ALTER SYSTEM SET flake.registry_2 = ''");
 set_and_reload($node, 'flake.registry', '');
 
-# Clocks, both of which the error names.  (In PostgreSQL 15 libfaketime does not reach the worker,
-# which is forked by a signal handler.)
+# Clocks, both of which the error names.
 set_clock($other, -7200);
 refuses_registry('a clock that is wrong', connection($other), '55000', qr/leases no node id/, qr/clock is 7\d\d\d(\.\d+)? seconds ahead of the registry/);
 

@@ -5,11 +5,12 @@ use strict;
 use warnings FATAL => 'all';
 
 use Exporter 'import';
+use FlakeFaults;
 use FlakeTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_registry connection holder_conf new_holder held worker_pid set_and_reload node_of);
+our @EXPORT = qw(new_registry connection new_holder held worker_pid set_and_reload node_of);
 
 # A running server with a registry of such node ids in database ids, and a role ids that may lease
 # there.  Options are those of new_node().
@@ -39,24 +40,43 @@ sub connection
 	return join ' ', map { "$_=$part{$_}" } sort keys %part;
 }
 
-# Lines for postgresql.conf of a server that leases from these registries.
-sub holder_conf
+# PostgreSQL 15 starts workers in a signal handler, which interrupts the postmaster's select().
+# libfaketime fakes nothing while it is in its own select(), and a worker that is forked then would
+# have the true clock for ever.
+use constant OWN_SELECT => <<'C';
+#define _GNU_SOURCE
+#include <sys/select.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int
+select(int n, fd_set *readable, fd_set *writable, fd_set *except, struct timeval *timeout)
 {
-	my ($name, @registry) = @_;
+	struct timespec time;
+
+	if (timeout != NULL)
+	{
+		time.tv_sec = timeout->tv_sec;
+		time.tv_nsec = timeout->tv_usec * 1000;
+	}
+	return syscall(SYS_pselect6, n, readable, writable, except, timeout != NULL ? &time : NULL, NULL);
+}
+C
+my $own_select;
+
+# A running server that leases from a registry, or from those of a list of connection strings.
+# Options are those of new_node().
+sub new_holder
+{
+	my ($name, $registry, %option) = @_;
+	my @registry = ref $registry eq 'ARRAY' ? @$registry : connection($registry);
 	my $conf = "cluster_name = '$name'\nflake.node_id = 'lease'\n";
 
 	$conf .= "flake.registry = '$registry[0]'\n" if @registry > 0;
 	$conf .= "flake.registry_2 = '$registry[1]'\n" if @registry > 1;
-	return $conf;
-}
-
-sub new_holder
-{
-	my ($name, $registry, %option) = @_;
-
-	return new_node($name, %option,
-		conf => holder_conf($name, ref $registry eq 'ARRAY' ? @$registry : connection($registry))
-		  . ($option{conf} // ''));
+	$option{env}{LD_PRELOAD} = $own_select //= compile_library('select', OWN_SELECT) if $option{clock};
+	return new_node($name, %option, conf => $conf . ($option{conf} // ''));
 }
 
 # The node ids that the registry holds for such a holder, by comma; of all if none is named.

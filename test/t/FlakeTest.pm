@@ -96,7 +96,7 @@ sub use_clock
 	# absolute: the server runs in its data directory
 	$clock_file{ $node->name } = File::Spec->rel2abs($node->basedir . '/clock');
 	set_clock($node, 0);
-	$env->{LD_PRELOAD} = join ' ', grep { defined } faketime_library(), $env->{LD_PRELOAD};
+	$env->{LD_PRELOAD} = join ' ', grep { defined } $env->{LD_PRELOAD}, faketime_library();
 	$env->{FAKETIME_TIMESTAMP_FILE} = $clock_file{ $node->name };
 	$env->{FAKETIME_NO_CACHE} = 1;
 	$env->{FAKETIME_DONT_FAKE_MONOTONIC} = 1;
