@@ -3,12 +3,13 @@
  *		The lease of a node id: what it allows, and when it is renewed.
  *
  * A lease is the right to put a node id into ids whose ticks begin in
- * [from, until).  A registry of node ids grants it, never two that overlap of
- * one node id, and never takes it back; so holders need not know when others
- * get the same node id.  Asking the registry is the server's part.
+ * [from, until).  A registry of node ids grants leases.  It never grants
+ * overlapping leases of one node id, and never revokes one, so a holder need not
+ * know when another one gets the same node id.  How to ask the registry is left
+ * to the server.
  *
- * The argument why ids of different holders differ is at the top of lease.c.
- * Times are microseconds since 1970.
+ * lease.c explains why ids of different holders differ.  Times are microseconds
+ * since 1970.
  */
 #ifndef FLAKE_LEASE_H
 #define FLAKE_LEASE_H
@@ -18,16 +19,16 @@
 #include "core/env.h"
 #include "core/mark.h"
 
-/* The first lease of a holder; each renewal asks for twice as much. */
+/* Length of a holder's first lease; each renewal asks for twice as much. */
 #define FLAKE_FIRST_LEASE_US	(30 * FLAKE_US_PER_SECOND)
 
 /*
- * A lease, in shared memory.  It stays where it is as long as the server runs;
- * one process changes it, the lease worker.
+ * A lease, in shared memory.  It is not moved or freed while the server runs.  Only
+ * the lease worker changes it.
  */
 typedef struct FlakeLease
 {
-	/* constant once the lease is published */
+	/* constant once the lease has been published */
 	int64		node;
 	int64		from_us;
 
@@ -44,7 +45,6 @@ extern int64 flake_lease_ask(int64 now_us, int64 wanted_us, int64 length_us);
 extern int64 flake_lease_length(int64 last_us, int64 longest_us);
 extern int64 flake_lease_renewal(int64 length_us, uint32 chance);
 
-/* End of the lease. */
 static inline int64
 flake_lease_until_us(FlakeLease *lease)
 {
@@ -52,8 +52,9 @@ flake_lease_until_us(FlakeLease *lease)
 }
 
 /*
- * May ids of a tick that begins then be taken?  What counts is the answer after
- * flake_mark_covers() was true of that time; see (d) in lease.c.
+ * May numbers of a tick that begins at tick_us be taken?  Only an answer that was
+ * obtained after flake_mark_covers() was true for that time counts; see (d) in
+ * lease.c.
  */
 static inline bool
 flake_lease_covers(FlakeLease *lease, int64 tick_us)

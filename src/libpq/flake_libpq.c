@@ -1,11 +1,11 @@
 /*
  * flake_libpq.c
- *		The library that talks to a registry of node ids, by libpq.
+ *		The library that talks to a registry of node ids through libpq.
  *
- * A grant counts only when everything about it is there: one row, no warning,
- * and the session idle again.  The completion of a command alone is not yet a
- * commit, and a commit that warns may not have been replicated or flushed as
- * the registry wants it.
+ * A grant counts only if it is complete: there is one row and no warning, and the
+ * session is idle again.  The completion of the command alone does not mean that
+ * it was committed, and after a warning the commit may not have been replicated as
+ * the registry requires.
  */
 #include "postgres.h"
 
@@ -23,27 +23,28 @@ FLAKE_MODULE_MAGIC("flake_libpq", FLAKE_VERSION);
 
 extern PGDLLEXPORT const FlakeLibpq *flake_libpq_functions(void);
 
-/* What is set for every connection; of the user's own that which is left. */
+/* Options of every connection, and whether they override the user's. */
 static const struct
 {
 	const char *name;
 	const char *value;
-	bool		ours;			/* whatever the user says */
+	bool		overrides;
 }			options[] = {
 	{"application_name", "flake lease", true},
 	{"keepalives", "1", false},
 	{"keepalives_idle", "5", false},
 	{"keepalives_interval", "2", false},
 	{"keepalives_count", "3", false},
+	/* leave time for the next address if one swallows packets */
+	{"tcp_user_timeout", "2000", false},
 };
 
-/* More than libpq has. */
+/* libpq has fewer. */
 #define MAX_KEYWORDS 96
 
-/* What notice_received() has seen, of the one connection at a time. */
+/* The first warning on the current connection. */
 static char warning[256];
 
-/* The first warning is kept; what is less does not count. */
 static void
 notice_received(void *arg, const PGresult *result)
 {
@@ -55,7 +56,7 @@ notice_received(void *arg, const PGresult *result)
 		strlcpy(warning, message != NULL ? message : severity, sizeof(warning));
 }
 
-/* In place of a question at the terminal, if there is one. */
+/* Keeps OpenSSL from asking for a passphrase on a terminal. */
 static int
 no_passphrase(char *buffer, int size, PGconn *connection)
 {
@@ -71,9 +72,9 @@ set_reply(FlakeReply *reply, FlakeReplyKind kind, const char *message)
 }
 
 /*
- * Waits for the socket, and for nothing less: libpq that is asked to go on with a
- * connection that is not ready waits itself, for minutes, and deaf to a stop.
- * False: the time is over, or the caller wants no more of it.
+ * Waits until the socket is ready.  If libpq were called before that, it would wait
+ * by itself, for minutes, and no stop would interrupt it.  False: the deadline has
+ * passed, or the caller wants to stop.
  */
 static bool
 wait_for(PGconn *connection, int events, const FlakePatience *patience,
@@ -114,9 +115,9 @@ wait_for(PGconn *connection, int events, const FlakePatience *patience,
  */
 
 /*
- * The SQLSTATE in a verbose error message of a server that refuses a connection:
- * "FATAL:  28P01: ...", in whatever language.  With several hosts there are
- * several; the last one counts.
+ * Finds the SQLSTATE in the verbose message of a server that refuses a connection,
+ * which is "FATAL:  28P01: ..." in any language.  If several hosts have refused,
+ * the last one counts.
  */
 static void
 find_sqlstate(const char *message, char *sqlstate)
@@ -133,12 +134,13 @@ find_sqlstate(const char *message, char *sqlstate)
 }
 
 /*
- * Reads the connection string into keywords and values.  False: it can't be read,
- * or it has a secret in it.
+ * Splits the connection string into keywords and values, and adds the options and
+ * the address.  False: libpq does not accept it, or it contains a secret.
  */
 static bool
-read_conninfo(const char *conninfo, PQconninfoOption **parsed,
-			  const char **keywords, const char **values, FlakeReply *reply)
+read_conninfo(const char *conninfo, const FlakeAddress *address,
+			  PQconninfoOption **parsed, const char **keywords,
+			  const char **values, FlakeReply *reply)
 {
 	char	   *error = NULL;
 	int			n = 0;
@@ -153,9 +155,9 @@ read_conninfo(const char *conninfo, PQconninfoOption **parsed,
 	}
 	for (PQconninfoOption *option = *parsed; option->keyword != NULL; option++)
 	{
-		if (option->val == NULL || n + lengthof(options) + 1 >= MAX_KEYWORDS)
+		if (option->val == NULL || n + lengthof(options) + 4 >= MAX_KEYWORDS)
 			continue;
-		/* libpq says so of what is not to be shown */
+		/* libpq marks secrets so */
 		if (option->dispchar[0] == '*')
 		{
 			set_reply(reply, FLAKE_REPLY_BAD_SETTING,
@@ -166,23 +168,32 @@ read_conninfo(const char *conninfo, PQconninfoOption **parsed,
 		values[n++] = option->val;
 	}
 
-	/* of equal keywords the last one counts */
+	/* if a keyword is given twice, libpq uses the last one */
 	for (size_t i = 0; i < lengthof(options); i++)
 	{
 		bool		given = false;
 
 		for (int j = 0; j < n; j++)
 			given |= strcmp(keywords[j], options[i].name) == 0;
-		if (given && !options[i].ours)
+		if (given && !options[i].overrides)
 			continue;
 		keywords[n] = options[i].name;
 		values[n++] = options[i].value;
+	}
+	if (address->hostaddr[0] != '\0')
+	{
+		keywords[n] = "host";
+		values[n++] = address->host;
+		keywords[n] = "hostaddr";
+		values[n++] = address->hostaddr;
+		keywords[n] = "port";
+		values[n++] = address->port;
 	}
 	keywords[n] = values[n] = NULL;
 	return true;
 }
 
-/* Why the attempt to connect has failed, the last status before that being this. */
+/* Why connecting has failed; "status" is the last one before that. */
 static void
 set_why_not(FlakeReply *reply, PGconn *connection, ConnStatusType status)
 {
@@ -204,8 +215,8 @@ set_why_not(FlakeReply *reply, PGconn *connection, ConnStatusType status)
 }
 
 static void *
-flake_connect(const char *conninfo, const FlakePatience *patience,
-			  FlakeReply *reply)
+flake_connect(const char *conninfo, FlakeAddress *address,
+			  const FlakePatience *patience, FlakeReply *reply)
 {
 	const char *keywords[MAX_KEYWORDS];
 	const char *values[MAX_KEYWORDS];
@@ -214,7 +225,7 @@ flake_connect(const char *conninfo, const FlakePatience *patience,
 	PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
 	ConnStatusType status = CONNECTION_STARTED;
 
-	if (read_conninfo(conninfo, &parsed, keywords, values, reply))
+	if (read_conninfo(conninfo, address, &parsed, keywords, values, reply))
 		connection = PQconnectStartParams(keywords, values, 0);
 	else
 	{
@@ -230,7 +241,7 @@ flake_connect(const char *conninfo, const FlakePatience *patience,
 	warning[0] = '\0';
 	PQsetSSLKeyPassHook_OpenSSL(no_passphrase);
 	PQsetNoticeReceiver(connection, notice_received, NULL);
-	/* only then the reason why a server refuses has its SQLSTATE */
+	/* so that the message of a server that refuses contains the SQLSTATE */
 	(void) PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
 
 	while (PQstatus(connection) != CONNECTION_BAD)
@@ -247,8 +258,12 @@ flake_connect(const char *conninfo, const FlakePatience *patience,
 		polling = PQconnectPoll(connection);
 		if (polling == PGRES_POLLING_OK)
 		{
-			/* else libpq waits for a host that takes no more, however long */
+			/* otherwise libpq would wait for a host that stops reading */
 			(void) PQsetnonblocking(connection, 1);
+			strlcpy(address->host, PQhost(connection), sizeof(address->host));
+			strlcpy(address->hostaddr, PQhostaddr(connection),
+					sizeof(address->hostaddr));
+			strlcpy(address->port, PQport(connection), sizeof(address->port));
 			return connection;
 		}
 		if (polling == PGRES_POLLING_FAILED)
@@ -264,7 +279,7 @@ flake_connect(const char *conninfo, const FlakePatience *patience,
  *----------
  */
 
-/* What a result says, in the reply. */
+/* Turns a result into a reply. */
 static void
 read_result(const PGresult *result, PGconn *connection, FlakeReply *reply)
 {
@@ -291,7 +306,7 @@ read_result(const PGresult *result, PGconn *connection, FlakeReply *reply)
 		set_reply(reply, FLAKE_REPLY_LOST, PQerrorMessage(connection));
 }
 
-/* Sends the statement and reads to the very end of the answer. */
+/* Sends the statement and reads the whole answer. */
 static void
 send_and_read(PGconn *connection, const char *statement, int nparams,
 			  const char *const *params, const FlakePatience *patience,
@@ -307,7 +322,7 @@ send_and_read(PGconn *connection, const char *statement, int nparams,
 		set_reply(reply, FLAKE_REPLY_LOST, PQerrorMessage(connection));
 		return;
 	}
-	/* who does not read may also be waiting to be read */
+	/* a server that does not read may be waiting for us to read */
 	while ((unsent = PQflush(connection)) > 0)
 	{
 		if (!wait_for(connection, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE,
@@ -339,7 +354,7 @@ send_and_read(PGconn *connection, const char *statement, int nparams,
 		result = PQgetResult(connection);
 		if (result == NULL)
 			break;
-		/* an error after the row is what counts */
+		/* an error may follow the row */
 		if (first || reply->kind == FLAKE_REPLY_GRANTED)
 			read_result(result, connection, reply);
 		first = false;
@@ -347,7 +362,7 @@ send_and_read(PGconn *connection, const char *statement, int nparams,
 			PQresultStatus(result) == PGRES_COPY_OUT ||
 			PQresultStatus(result) == PGRES_COPY_BOTH)
 		{
-			/* nobody who grants says that; and it would have no end */
+			/* no registry does that, and PQgetResult() would never end */
 			PQclear(result);
 			set_reply(reply, FLAKE_REPLY_LOST, "unexpected COPY");
 			return;
@@ -358,14 +373,18 @@ send_and_read(PGconn *connection, const char *statement, int nparams,
 	if (first || PQstatus(connection) != CONNECTION_OK ||
 		PQtransactionStatus(connection) != PQTRANS_IDLE)
 	{
-		/* what ends a connection says why, and is kept */
+		/* keep the error that has ended the connection */
 		if (!first && reply->kind == FLAKE_REPLY_REFUSED)
 			reply->kind = FLAKE_REPLY_LOST;
 		else
 			set_reply(reply, FLAKE_REPLY_LOST, PQerrorMessage(connection));
 	}
 	else if (reply->kind == FLAKE_REPLY_GRANTED && warning[0] != '\0')
-		set_reply(reply, FLAKE_REPLY_NO_ANSWER, warning);
+	{
+		set_reply(reply, FLAKE_REPLY_REFUSED, warning);
+		strcpy(reply->sqlstate, "01000");
+		reply->by_statement = true;
+	}
 }
 
 static bool

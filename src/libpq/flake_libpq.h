@@ -1,9 +1,9 @@
 /*
  * flake_libpq.h
- *		What the lease worker asks of libpq.
+ *		The lease worker's interface to libpq.
  *
- * libpq is linked by a library of its own, flake_libpq, which is loaded by the
- * worker only: so no session that makes ids has libpq in it.
+ * A library of its own, flake_libpq, is linked with libpq, and only the worker
+ * loads it.  So sessions that make ids do without libpq.
  */
 #ifndef FLAKE_LIBPQ_H
 #define FLAKE_LIBPQ_H
@@ -12,7 +12,7 @@
 #define FLAKE_LIBPQ_LIBRARY		"flake_libpq"
 #define FLAKE_LIBPQ_FUNCTION	"flake_libpq_functions"
 
-/* More columns than that no answer has. */
+/* The greatest number of columns in an answer. */
 #define FLAKE_REPLY_COLUMNS		4
 
 /* How a connection or a request has ended. */
@@ -20,13 +20,13 @@ typedef enum FlakeReplyKind
 {
 	FLAKE_REPLY_GRANTED,		/* done, and committed */
 	FLAKE_REPLY_REFUSED,		/* by the server, with an SQLSTATE */
-	FLAKE_REPLY_STOPPED,		/* the caller wanted no more of it */
+	FLAKE_REPLY_STOPPED,		/* the caller asked for that */
 	FLAKE_REPLY_NOT_CONNECTED,
-	FLAKE_REPLY_NO_ANSWER,		/* in the time that there was */
-	FLAKE_REPLY_LOST,			/* the connection */
-	FLAKE_REPLY_INSECURE,		/* SSL could not be agreed on */
-	FLAKE_REPLY_NO_PASSWORD,	/* there is none to be found */
-	FLAKE_REPLY_BAD_SETTING,	/* the connection string can't be read */
+	FLAKE_REPLY_NO_ANSWER,		/* before the deadline */
+	FLAKE_REPLY_LOST,			/* the connection was lost */
+	FLAKE_REPLY_INSECURE,		/* SSL or a certificate was refused */
+	FLAKE_REPLY_NO_PASSWORD,	/* it is needed, and was not found */
+	FLAKE_REPLY_BAD_SETTING,	/* the connection string is not accepted */
 } FlakeReplyKind;
 
 /* Texts are allocated in the current memory context. */
@@ -34,34 +34,44 @@ typedef struct FlakeReply
 {
 	FlakeReplyKind kind;
 	char		sqlstate[6];	/* empty: none */
-	bool		by_statement;	/* it is that of a statement's error */
-	const char *message;		/* of the server or of libpq, which names
-								 * hosts */
-	const char *detail;			/* of a statement's error, else NULL */
+	bool		by_statement;	/* a statement was refused, not the connection */
+	const char *message;		/* from the server or from libpq */
+	const char *detail;			/* of a statement's error, or NULL */
 	const char *value[FLAKE_REPLY_COLUMNS]; /* of the one row; NULL: null */
 } FlakeReply;
 
-/* How long to wait. */
+/* How long to wait, and how. */
 typedef struct FlakePatience
 {
 	int64		deadline_us;	/* on the monotonic clock */
-	bool		(*stop) (void); /* leave before; NULL: never */
-	uint32		event;			/* the wait event */
+	bool		(*stop) (void); /* stop waiting?  NULL: never */
+	uint32		event;			/* wait event */
 } FlakePatience;
 
+/* Where a connection went. */
+typedef struct FlakeAddress
+{
+	char		host[256];		/* as in the connection string */
+	char		hostaddr[64];	/* empty: unknown, or a Unix-domain socket */
+	char		port[8];
+} FlakeAddress;
+
 /*
- * No function raises an error for what a registry or a network does, and none
- * waits longer than it is told to, but for the resolver of host names.
+ * Whatever a registry or a network does, no function raises an error, and none
+ * waits longer than it is told to, except for the look-up of a host name.
  */
 typedef struct FlakeLibpq
 {
-	/* NULL: the reply says why */
-	void	   *(*connect) (const char *conninfo, const FlakePatience *patience,
-							FlakeReply *reply);
+	/*
+	 * If this returns NULL, the reply says why.  If the address is known, it is
+	 * used and no host name is looked up; otherwise it is filled in.
+	 */
+	void	   *(*connect) (const char *conninfo, FlakeAddress *address,
+							const FlakePatience *patience, FlakeReply *reply);
 
 	/*
-	 * One statement, a transaction of its own, that returns one row.  After
-	 * anything but a grant or a refusal the connection is to be closed.
+	 * Runs a statement that returns one row, as a transaction of its own.  Unless
+	 * it is granted or refused, the connection must then be closed.
 	 */
 	bool		(*ask) (void *connection, const char *statement, int nparams,
 						const char *const *params,

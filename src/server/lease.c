@@ -2,15 +2,15 @@
  * lease.c
  *		The lease of the server's node id, as sessions see it.
  *
- * A session that needs a lease, or one that reaches further, says so in shared
- * memory, sees that there is a worker (lease_worker.c), wakes it, and sleeps
- * until there is an answer.  It never talks to a registry itself: a statement
- * that is cancelled would leave a grant in doubt, and a hundred sessions would
- * ask a hundred times.
+ * A session that needs a lease, or one that ends later, says so in shared memory,
+ * starts the worker (lease_worker.c) if there is none, wakes it, and sleeps until
+ * the worker has an answer.  It does not talk to a registry itself: a cancelled
+ * statement would leave a grant in doubt, and a hundred sessions would send a
+ * hundred requests.
  *
- * A lease that is published stays where it is, and its node id and beginning
- * never change; another lease is another object.  So a session compares
- * addresses to see whether its lease is still the current one.
+ * A published lease is never moved, and its node id and beginning never change;
+ * another lease is another object.  So a session can compare addresses to tell
+ * whether its lease is still the current one.
  */
 #include "postgres.h"
 
@@ -25,20 +25,21 @@
 
 #define LEASE_BLOCK_NAME	"flake lease"
 
-/* While the last failure is no older, it is the answer. */
+/* A failure that is no older than this is the answer to a request. */
 #define RECENT_US			(10 * FLAKE_US_PER_SECOND)
 
-/* A worker that lives has tried both registries in that time. */
+/* By then a running worker has tried both registries. */
 #define PATIENCE_US			(30 * FLAKE_US_PER_SECOND)
 
 /*
- * A place for a worker is free some time after one has ended, and parallel
- * queries take and leave places.
+ * How long to try, and how often, if all slots for workers are taken: a worker's
+ * slot becomes free only some time after it has ended, and parallel queries hold
+ * slots for a short time.
  */
-#define NO_PLACE_US			(3 * FLAKE_US_PER_SECOND)
-#define NO_PLACE_MS			100
+#define NO_SLOT_US			(3 * FLAKE_US_PER_SECOND)
+#define NO_SLOT_MS			100
 
-/* A session that sleeps looks after the worker now and then. */
+/* How often a waiting session checks that there is a worker. */
 #define LOOK_AGAIN_MS		1000
 
 static FlakeLeaseControl *block = NULL;
@@ -66,14 +67,14 @@ flake_lease_control(void)
 {
 	if (likely(block != NULL))
 		return block;
-	/* both before the block is known, as flake_lease_current() asks no more */
+	/* flake_lease_current() needs it as soon as the block is known */
 	(void) flake_shmem_area();
 	block = flake_named_memory(LEASE_BLOCK_NAME, sizeof(FlakeLeaseControl),
 							   init_block);
 	return block;
 }
 
-/* Does this process know where it is? */
+/* Has this process found the block? */
 bool
 flake_lease_is_attached(void)
 {
@@ -106,8 +107,8 @@ flake_lease_settings(void)
 }
 
 /*
- * The current lease, NULL if there is none or this process has not asked for the
- * block yet.  It may be over.
+ * The current lease, which may have ended; NULL if there is none, or if this
+ * process has not found the block yet.
  */
 FlakeLease *
 flake_lease_current(void)
@@ -127,7 +128,7 @@ flake_lease_current(void)
  *----------
  */
 
-/* See that there is a worker, and wake it.  False: there is no place for one. */
+/* Start the worker if there is none, and wake it.  False: no slot is free. */
 static bool
 call_worker(void)
 {
@@ -157,7 +158,7 @@ call_worker(void)
 	return registered;
 }
 
-/* Say that ids are wanted whose tick begins then.  False: as call_worker(). */
+/* Ask for a lease that covers that time.  False: no slot is free for the worker. */
 static bool
 ask(int64 need_us)
 {
@@ -173,7 +174,10 @@ ask(int64 need_us)
 	return call_worker();
 }
 
-/* Is there what was asked for, or another lease, which is to be looked at anew? */
+/*
+ * Does the lease cover that time by now?  Or is there another one, so that the
+ * caller has to begin again?
+ */
 static bool
 is_there(const FlakeLease *had, int64 need_us)
 {
@@ -184,8 +188,8 @@ is_there(const FlakeLease *had, int64 need_us)
 }
 
 /*
- * Has the worker failed lately?  With other settings than this session has it does
- * not count yet: one of both is going to read them anew.
+ * Has the worker failed recently?  A failure with other settings than this
+ * session's does not count yet: the worker or the session has still to reload.
  */
 static bool
 has_failed(int64 asked_mono_us)
@@ -202,66 +206,67 @@ has_failed(int64 asked_mono_us)
 		(settings == FLAKE_LEASE_ANY_SETTINGS || now_us - asked_mono_us > RECENT_US);
 }
 
+/* Raise the worker's failure, unless it has succeeded in the meantime. */
 static void
-raise_failure(void)
+raise_failure(const FlakeLease *had, int64 need_us)
 {
 	FlakeLeaseFailure failure;
 
 	LWLockAcquire(&block->lock, LW_SHARED);
 	failure = block->failure;
 	LWLockRelease(&block->lock);
-	/* it may have succeeded by now; then the next look sees that */
-	if (failure.kind != FLAKE_LEASE_NO_FAILURE)
+	if (failure.kind != FLAKE_LEASE_NO_FAILURE && !is_there(had, need_us))
 		flake_raise(flake_lease_error(&failure, flake_lease_current()));
 }
 
 /*
- * Wait until there is another lease than "had", or that one covers a tick that
- * begins then.  Error if that is not to be had.  No locks may be held.
+ * Wait until the lease "had" covers a tick that begins at need_us, or there is
+ * another lease.  Raise an error if the worker cannot get either.  No locks may be
+ * held.
  */
 void
 flake_lease_wait(const FlakeLease *had, int64 need_us)
 {
 	static uint32 event = 0;
 	int64		asked_us = flake_monotonic_us();
-	bool		has_place;
+	bool		has_slot;
 
 	CHECK_FOR_INTERRUPTS();
 	(void) flake_lease_control();
 	if (IsBinaryUpgrade)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("no node id is leased while the server is upgraded"));
+				errmsg("cannot lease a node id during a binary upgrade"));
 	if (!IsUnderPostmaster)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("no node id is leased in single-user mode"));
+				errmsg("cannot lease a node id in single-user mode"));
 	if (event == 0)
 		event = flake_wait_event("FlakeWaitForLease");
 
 	ConditionVariablePrepareToSleep(&block->answered);
 	while (!is_there(had, need_us))
 	{
-		/* also after an error of old, so that the worker tries again */
-		has_place = ask(need_us);
+		/* before looking for a failure, so that the worker tries again after one */
+		has_slot = ask(need_us);
 		if (has_failed(asked_us))
-			raise_failure();
-		else if (!has_place && flake_monotonic_us() - asked_us > NO_PLACE_US)
+			raise_failure(had, need_us);
+		else if (!has_slot && flake_monotonic_us() - asked_us > NO_SLOT_US)
 			ereport(ERROR,
 					errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					errmsg("no background worker is left to lease a node id"),
-					errdetail("\"max_worker_processes\" is %d, and all of them are in use.",
+					errmsg("could not start a background worker to lease a node id"),
+					errdetail("All %d slots of \"max_worker_processes\" are in use.",
 							  max_worker_processes),
 					errhint("Raise \"max_worker_processes\" and restart the server."));
 		else if (flake_monotonic_us() - asked_us > PATIENCE_US)
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("lease worker does not answer"),
-					errdetail("It was asked %d seconds ago for the lease of a node id.",
+					errdetail("It was asked for a lease %d seconds ago.",
 							  (int) (PATIENCE_US / FLAKE_US_PER_SECOND)),
 					errhint("See the server's log."));
 		(void) ConditionVariableTimedSleep(&block->answered,
-										   has_place ? LOOK_AGAIN_MS : NO_PLACE_MS,
+										   has_slot ? LOOK_AGAIN_MS : NO_SLOT_MS,
 										   event);
 	}
 	ConditionVariableCancelSleep();
@@ -272,7 +277,7 @@ flake_lease_wait(const FlakeLease *had, int64 need_us)
  *----------
  */
 
-/* A sentence about the lease that there is or was, after spaces; or nothing. */
+/* A sentence about the lease, after two spaces; empty if there was none. */
 static const char *
 lease_text(FlakeLease *lease)
 {
@@ -287,23 +292,20 @@ lease_text(FlakeLease *lease)
 					flake_time_text(until_us));
 }
 
-/* The registry does not answer, for one of several reasons. */
+/* The registry cannot be reached.  "cause" begins the sentence that says why. */
 static const FlakeError *
 away(const FlakeLeaseFailure *failure, FlakeLease *lease, const char *cause)
 {
 	return flake_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					   "registry of node ids is away",
+					   "could not reach the registry of node ids",
 					   psprintf("%s the registry of \"%s\" since %s.%s",
 								cause, flake_registry_name(failure->registry),
 								flake_time_text(failure->since_us),
 								lease_text(lease)),
-					   "See the server's log or flake_check() for the network's own words.");
+					   "For libpq's error, see the server's log or flake_check().");
 }
 
-/*
- * What the failure means to a session.  "lease" is the one that there was, or
- * NULL.
- */
+/* A failure as an error.  "lease" is the current one, which may have ended, or NULL. */
 const FlakeError *
 flake_lease_error(const FlakeLeaseFailure *failure, FlakeLease *lease)
 {
@@ -325,20 +327,25 @@ flake_lease_error(const FlakeLeaseFailure *failure, FlakeLease *lease)
 			return flake_error(ERRCODE_CONFIG_FILE_ERROR,
 							   psprintf("invalid connection string in \"%s\"", name),
 							   NULL,
-							   "See the server's log or flake_check() for what is wrong with it.");
+							   "For libpq's error, see the server's log or flake_check().");
 		case FLAKE_LEASE_NO_LIBRARY:
 			return flake_error(ERRCODE_UNDEFINED_FILE,
 							   "library \"flake_libpq\" cannot be loaded",
 							   since,
 							   "It is installed with flake, and needs libpq.  See the server's log.");
+		case FLAKE_LEASE_NO_MEMORY:
+			return flake_error(ERRCODE_OUT_OF_MEMORY,
+							   "out of shared memory for the lease of a node id",
+							   since,
+							   "Enlarge /dev/shm, or add \"flake\" to \"shared_preload_libraries\" and restart the server.");
 		case FLAKE_LEASE_NOT_CONNECTED:
-			return away(failure, lease, "There is no connection to");
+			return away(failure, lease, "There has been no connection to");
 		case FLAKE_LEASE_NO_ANSWER:
-			return away(failure, lease, "There is no answer in time from");
+			return away(failure, lease, "There has been no answer in time from");
 		case FLAKE_LEASE_LOST:
-			return away(failure, lease, "Connections are lost to");
+			return away(failure, lease, "Every connection has been lost to");
 		case FLAKE_LEASE_INSECURE:
-			return away(failure, lease, "SSL or a certificate has been refused between this server and");
+			return away(failure, lease, "SSL or a certificate has prevented connections to");
 		case FLAKE_LEASE_PASSWORD:
 			return flake_error(ERRCODE_INVALID_PASSWORD,
 							   psprintf("registry of \"%s\" does not accept the password of this server", name),
@@ -348,20 +355,20 @@ flake_lease_error(const FlakeLeaseFailure *failure, FlakeLease *lease)
 			return flake_error(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 							   psprintf("registry of \"%s\" does not admit this server", name),
 							   since,
-							   "See that the role exists there and that the registry's pg_hba.conf lets it in.");
+							   "Check that the role exists there, and that the registry's pg_hba.conf admits it.");
 		case FLAKE_LEASE_NO_DATABASE:
 			return flake_error(ERRCODE_UNDEFINED_DATABASE,
 							   psprintf("database of \"%s\" does not exist", name),
 							   since,
-							   "Set \"dbname\" in it to the registry's database.");
+							   "Set \"dbname\" in it to the name of the registry's database.");
 		case FLAKE_LEASE_NO_EXTENSION:
 			return flake_error(ERRCODE_UNDEFINED_FUNCTION,
 							   psprintf("database of \"%s\" has no registry of node ids", name),
 							   since,
-							   "Use CREATE EXTENSION flake_registry CASCADE there, and flake_create_nodes().");
+							   "Use CREATE EXTENSION flake_registry CASCADE and flake_create_nodes() there.");
 		case FLAKE_LEASE_OTHER_VERSION:
 			return flake_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-							   psprintf("registry of \"%s\" is of another version", name),
+							   psprintf("registry of \"%s\" has another version", name),
 							   psprintf("It has version %s, and this server %s.",
 										failure->words, FLAKE_VERSION),
 							   "Update the older one.");
@@ -373,37 +380,37 @@ flake_lease_error(const FlakeLeaseFailure *failure, FlakeLease *lease)
 		case FLAKE_LEASE_OWN_REGISTRY:
 			return flake_error(ERRCODE_CONFIG_FILE_ERROR,
 							   psprintf("registry of \"%s\" is on this server or on a copy of it", name),
-							   "It has the same system identifier.  A copy of this server would bring its registry along, and lease the same node ids.",
-							   "Set \"flake.node_id\" to a number that flake_reserve_node() has set aside in the registry.");
+							   "It has the same system identifier.  A copy of this server would contain a copy of the registry, and both could lease the same node ids.",
+							   "Reserve a node id in the registry with flake_reserve_node(), and set \"flake.node_id\" to it.");
 		case FLAKE_LEASE_SHARED_NODE:
 			return flake_error(ERRCODE_CONFIG_FILE_ERROR,
 							   "the two registries have the same node ids",
-							   psprintf("Node id %s is one of both.", failure->words),
-							   "Use flake_drop_nodes() in one of them; or, if both settings name the same database, empty \"flake.registry_2\".");
+							   psprintf("Both have node id %s.", failure->words),
+							   "Use flake_drop_nodes() in one of them.  If both settings name the same database, empty \"flake.registry_2\".");
 		case FLAKE_LEASE_REFUSED:
 			return flake_error(failure->sqlstate,
 							   psprintf("registry of \"%s\" leases no node id", name),
-							   psprintf("It says: %s.  %s", failure->words, since),
+							   psprintf("The registry says: %s.  %s", failure->words, since),
 							   NULL);
 		case FLAKE_LEASE_TOO_SHORT:
 			return flake_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-							   "lease of the node id does not reach far enough",
+							   "lease of the node id ends too early",
 							   psprintf("The registry of \"%s\" grants it until %s.  The clock shows %s.",
 										name, flake_time_text(failure->reach_us),
 										flake_time_text(flake_clock_us())),
-							   "If a clock is wrong, set it right.  Ids are made once their ticks begin in the lease.");
+							   "If a clock is wrong, correct it.  Otherwise ids can be made once their ticks begin within the lease.");
 		case FLAKE_LEASE_LEFT:
 			return flake_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-							   "\"flake.node_id\" is not \"lease\" any more",
-							   "It was when the statement began.",
+							   "\"flake.node_id\" is no longer \"lease\"",
+							   "It was \"lease\" when the statement began.",
 							   "Repeat the statement.");
 	}
 	return flake_error(ERRCODE_INTERNAL_ERROR, "no failure of the lease worker", NULL, NULL);
 }
 
 /*
- * Are two thirds of the lease over, by a clock that nobody can set?  Then its
- * renewal has failed for long.
+ * Have two thirds of the lease passed, by the monotonic clock?  Then renewals have
+ * been failing for a while.
  */
 bool
 flake_lease_is_late(const FlakeLeaseGrant *grant)
@@ -412,7 +419,7 @@ flake_lease_is_late(const FlakeLeaseGrant *grant)
 		(grant->until_us - grant->granted_us) / 3 * 2;
 }
 
-/* What is known, for reports.  Needs flake_lease_control(). */
+/* The state, for reports.  flake_lease_control() must have been called. */
 void
 flake_lease_state(FlakeLeaseState *state)
 {
@@ -432,7 +439,7 @@ flake_lease_state(FlakeLeaseState *state)
 	state->failure = block->failure;
 	LWLockRelease(&block->lock);
 
-	/* what one session asked for in vain is over when it does not ask again */
+	/* these concern single requests, and are over once nobody repeats them */
 	if ((state->failure.kind == FLAKE_LEASE_TOO_SHORT ||
 		 state->failure.kind == FLAKE_LEASE_LEFT) &&
 		flake_monotonic_us() - (int64) pg_atomic_read_u64(&block->failed_mono_us) > RECENT_US)

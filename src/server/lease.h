@@ -2,9 +2,8 @@
  * lease.h
  *		The lease of the server's node id, as sessions see it.
  *
- * Where flake.node_id is "lease", sessions say in shared memory what they need,
- * and one background worker, lease_worker.c, gets it from a registry and puts it
- * there.
+ * If flake.node_id is "lease", sessions say in shared memory what they need, and
+ * a background worker (lease_worker.c) gets it from a registry.
  */
 #ifndef FLAKE_SERVER_LEASE_H
 #define FLAKE_SERVER_LEASE_H
@@ -19,93 +18,91 @@
 #include "server/error.h"
 #include "server/settings.h"
 
-/* Why there is no lease, or none that goes far enough. */
+/* Why there is no lease, or none that lasts long enough. */
 typedef enum FlakeLeaseFailureKind
 {
 	FLAKE_LEASE_NO_FAILURE,
-	FLAKE_LEASE_NOT_SET,		/* no registry is named */
-	FLAKE_LEASE_BAD_SETTING,	/* libpq can't read the setting */
+	FLAKE_LEASE_NOT_SET,		/* flake.registry is empty */
+	FLAKE_LEASE_BAD_SETTING,	/* libpq does not accept flake.registry */
 	FLAKE_LEASE_NO_LIBRARY,		/* flake_libpq can't be loaded */
+	FLAKE_LEASE_NO_MEMORY,		/* no shared memory is left */
 	FLAKE_LEASE_NOT_CONNECTED,
 	FLAKE_LEASE_NO_ANSWER,
-	FLAKE_LEASE_LOST,			/* the connection */
-	FLAKE_LEASE_INSECURE,
+	FLAKE_LEASE_LOST,			/* the connection was lost */
+	FLAKE_LEASE_INSECURE,		/* SSL or a certificate was refused */
 	FLAKE_LEASE_PASSWORD,
-	FLAKE_LEASE_NOT_ADMITTED,	/* by pg_hba.conf, or there is no such role */
+	FLAKE_LEASE_NOT_ADMITTED,	/* pg_hba.conf, or no such role */
 	FLAKE_LEASE_NO_DATABASE,
 	FLAKE_LEASE_NO_EXTENSION,
 	FLAKE_LEASE_OTHER_VERSION,
 	FLAKE_LEASE_NO_RIGHT,
 	FLAKE_LEASE_OWN_REGISTRY,
 	FLAKE_LEASE_SHARED_NODE,	/* two registries have the same node id */
-	FLAKE_LEASE_REFUSED,		/* by the registry, which says why */
-	FLAKE_LEASE_TOO_SHORT,		/* it was granted, but not for long enough */
-	FLAKE_LEASE_LEFT,			/* the setting is another one by now */
+	FLAKE_LEASE_REFUSED,		/* by the registry, with a message */
+	FLAKE_LEASE_TOO_SHORT,		/* granted, but not for long enough */
+	FLAKE_LEASE_LEFT,			/* flake.node_id is no longer "lease" */
 } FlakeLeaseFailureKind;
 
-/* In place of a hash: it failed whatever a session's settings are. */
+/* In place of a hash of settings: the failure counts whatever a session's are. */
 #define FLAKE_LEASE_ANY_SETTINGS	0
 
 #define FLAKE_LEASE_WORDS		256
 #define FLAKE_LEASE_LIBPQ_WORDS	512
 
 /*
- * The last try of the worker, if it failed.  What libpq says names hosts and
- * roles; it is for the log and for reports.
+ * The worker's last attempt, if it failed.  libpq's messages contain hosts and
+ * roles, so only the log and reports show them.
  */
 typedef struct FlakeLeaseFailure
 {
 	FlakeLeaseFailureKind kind;
-	int			sqlstate;		/* of FLAKE_LEASE_REFUSED */
-	int			registry;		/* from 0 */
-	int64		since_us;		/* wall clock: it failed ever since */
-	int64		reach_us;		/* of FLAKE_LEASE_TOO_SHORT: its end */
-	char		words[FLAKE_LEASE_WORDS];	/* of the registry's functions */
+	int			sqlstate;		/* to raise, for FLAKE_LEASE_REFUSED */
+	int			registry;		/* its number, from 0 */
+	int64		since_us;		/* wall clock: all attempts since then failed */
+	int64		reach_us;		/* for FLAKE_LEASE_TOO_SHORT: the lease's end */
+	char		words[FLAKE_LEASE_WORDS];	/* from the registry */
 	char		libpq_words[FLAKE_LEASE_LIBPQ_WORDS];
 } FlakeLeaseFailure;
 
-/* What the worker knows of the lease, and its successor after an error. */
+/* What the worker has to know of the lease, also if it was started again. */
 typedef struct FlakeLeaseGrant
 {
-	uint64		registry;		/* hash of the setting it was granted by */
+	uint64		registry;		/* hash of the setting that names its registry */
 	pg_uuid_t	lease;
-	pg_uuid_t	next_lease;		/* of a renewal that is in doubt */
+	pg_uuid_t	next_lease;		/* of a renewal without an answer yet */
 	bool		has_next;
-	bool		is_lost;		/* the registry does not know it any more */
-	int64		length_us;		/* that was asked for */
-	int64		granted_us;		/* last, by the wall clock */
-	int64		granted_mono_us;	/* and by the monotonic clock */
+	bool		is_lost;		/* the registry no longer knows it */
+	int64		length_us;		/* as requested */
+	int64		granted_us;		/* last grant, by the wall clock */
+	int64		granted_mono_us;	/* the same, by the monotonic clock */
 	int64		until_us;
 } FlakeLeaseGrant;
 
-/*
- * In shared memory, in a block of its own.  It is made where a node id is to be
- * leased, and only there.
- */
+/* In shared memory, in a block of its own that is made on first use. */
 typedef struct FlakeLeaseControl
 {
-	/* FlakeLease *, as dsa_pointer; invalid: there is none */
+	/* dsa_pointer to a FlakeLease; invalid: there is none */
 	pg_atomic_uint64 current;
 
-	/* int64: latest start of a tick that a session has asked for; 0: none */
+	/* int64: latest time that a session has asked for; 0: none */
 	pg_atomic_uint64 wanted_us;
-	pg_atomic_uint64 asked_mono_us; /* when that was, on the monotonic clock */
+	pg_atomic_uint64 asked_mono_us; /* when it did, on the monotonic clock */
 
-	/* int64: when the last try failed, on the monotonic clock; 0: it did not */
+	/* int64: when the last attempt failed, on the monotonic clock; 0: it did not */
 	pg_atomic_uint64 failed_mono_us;
-	pg_atomic_uint64 failed_settings;	/* hash of the settings then, or
-										 * FLAKE_LEASE_ANY_SETTINGS */
+	pg_atomic_uint64 failed_settings;	/* hash of the worker's settings then,
+										 * or FLAKE_LEASE_ANY_SETTINGS */
 
 	ConditionVariable answered;
 
-	/* protects all below */
+	/* protects everything below */
 	LWLock		lock;
-	bool		registered;		/* there is a worker, or there will be */
-	int			worker_pid;		/* 0: not now */
+	bool		registered;		/* there is a worker, or it is being started */
+	int			worker_pid;		/* 0: not running */
 	Latch	   *worker_latch;
 	FlakeLeaseFailure failure;
-	bool		has_claim;		/* a claim is in doubt */
-	pg_uuid_t	claim;
+	bool		has_claim;		/* "claim" has not become a lease yet */
+	pg_uuid_t	claim;			/* the uuid of the last claim */
 	FlakeLeaseGrant grant;		/* of the current lease */
 } FlakeLeaseControl;
 
@@ -118,7 +115,7 @@ typedef struct FlakeLeaseState
 	int64		until_us;
 	int			worker_pid;
 	FlakeLeaseGrant grant;
-	FlakeLeaseFailure failure;	/* if its kind says so */
+	FlakeLeaseFailure failure;
 } FlakeLeaseState;
 
 extern FlakeLeaseControl *flake_lease_control(void);

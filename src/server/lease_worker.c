@@ -2,22 +2,23 @@
  * lease_worker.c
  *		The background worker that leases the server's node id.
  *
- * One per life of the server's shared memory; it has no database connection.  It
- * claims a lease when a session has asked for one, renews it at a third of its
- * time, and releases it when it stops.  How long and until when to ask for it is
- * decided in core/lease.c, which also says why ids of different servers differ.
+ * There is one for each life of the server's shared memory.  It is not connected to
+ * a database.  It claims a lease when a session has asked for one, renews it when
+ * a third of it has passed, and releases it at a stop.  core/lease.c decides what
+ * lease to ask for, and explains why ids of different servers differ.
  *
- * What must be right here is little, for a registry never grants what overlaps:
+ * Since a registry never grants leases that overlap, this file has to get only
+ * the following right:
  *
- *	- a lease is published after the registry's answer was complete, and a node
- *	  id and its beginning are never changed afterwards;
- *	- its end is raised only by a renewal of that very lease;
- *	- before a release its end is lowered (flake_lease_end), and the marks are
- *	  read after that; then it is forgotten, whatever the registry answers.
+ *	- A lease is published only after the registry's answer was complete.  Its
+ *	  node id and its beginning never change after that.
+ *	- Its end is raised only by a renewal of that lease.
+ *	- Before a release its end is lowered (flake_lease_end), then the marks are
+ *	  read, and it is forgotten whatever the registry answers.
  *
- * The uuid of a claim or of a renewal is chosen before it is sent and kept in
- * shared memory until there is an answer, so that the same is asked again after
- * a lost reply, also by a worker that was started again.
+ * The uuid of a claim or renewal is chosen before the request is sent, and kept in
+ * shared memory until it has been answered.  So a request whose answer was lost is
+ * repeated with the same uuid, even by a worker that was started again.
  */
 #include "postgres.h"
 
@@ -33,6 +34,7 @@
 #include "postmaster/postmaster.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -43,50 +45,64 @@
 #include "server/log.h"
 #include "server/shmem.h"
 
-/* For one registry in one try: connecting and all questions. */
+/* How long an attempt at one registry may take. */
 #define TRY_US				(5 * FLAKE_US_PER_SECOND)
 
-/* For the registry that is only compared with. */
+/* The same, for the other registry, whose node ids are only compared. */
 #define COMPARE_US			(2 * FLAKE_US_PER_SECOND)
 
-/* For all that is done at a stop. */
+/* The same, for the release at a stop. */
 #define STOP_US				(2 * FLAKE_US_PER_SECOND)
 
-/* After a try that failed, twice as long after each further one. */
+/* Pause after an attempt that failed; it doubles with each further one. */
 #define FIRST_PAUSE_US		(FLAKE_US_PER_SECOND / 5)
 #define LONGEST_PAUSE_US	(5 * FLAKE_US_PER_SECOND)
 
-/* A session that still needs a lease asks again within that time. */
+/* A session that is still waiting has asked again within this time. */
 #define ASKED_US			(60 * FLAKE_US_PER_SECOND)
 
-/* How often to ask again at once when others have locked what is free. */
+/* How many claims to make if others have locked all node ids that are free. */
 #define LOCKED_TRIES		5
 
-/* A registry allows that many bytes for the name of a holder. */
+/* The size that a registry allows for the name of a holder, and a zero. */
 #define HOLDER_SIZE			256
-
-#define UUID_TEXT_SIZE		37
-#define INT64_TEXT_SIZE		21
 
 static FlakeLeaseControl *block;
 static const FlakeLibpq *libpq;
 static uint32 wait_event;
 
-/* Not before then, on the monotonic clock; and the pause after the next failure. */
+/* When to try again, on the monotonic clock, and the pause after the next failure. */
 static int64 try_at_us = 0;
 static int64 pause_us = FIRST_PAUSE_US;
 
-/* The registry that answered last, and what is known of both. */
+/* The registry that granted last. */
 static int	preferred = 0;
-static bool compared = false;
-static bool not_compared = false;	/* ... which is in the log */
-static FlakeLeaseFailureKind logged[FLAKE_REGISTRIES];
 
-/* The settings as they were at the last look. */
+/* Have the two been compared?  Or has it been logged that they could not be? */
+static bool compared = false;
+static bool not_compared = false;
+
+/* Where the last connection to each of them went. */
+static FlakeAddress address[FLAKE_REGISTRIES];
+
+/* The last failure of each that has been logged. */
+static struct
+{
+	FlakeLeaseFailureKind kind;
+	int			sqlstate;
+}			logged[FLAKE_REGISTRIES];
+
+/* Hash of the settings that were last read. */
 static uint64 known_settings;
 
-/* The failure of this try. */
+/* The failure of the current attempt. */
 static FlakeLeaseFailure failure;
+
+/* Memory for the next lease. */
+static dsa_pointer next_lease = InvalidDsaPointer;
+
+/* How long the lease that this attempt has claimed can wait, see can_wait_us(). */
+static int64 put_off_us = 0;
 
 /*----------
  * Small things
@@ -108,33 +124,22 @@ chance(void)
 	return number;
 }
 
-/* A random uuid, version 4. */
 static void
 make_uuid(pg_uuid_t *uuid)
 {
-	if (!pg_strong_random(uuid->data, UUID_LEN))
-		ereport(ERROR,
-				errcode(ERRCODE_INTERNAL_ERROR),
-				errmsg("could not generate random values"));
-	uuid->data[6] = (uuid->data[6] & 0x0f) | 0x40;
-	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
+	*uuid = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
 }
 
-static void
-format_uuid(const pg_uuid_t *uuid, char *text)
+static const char *
+uuid_text(const pg_uuid_t *uuid)
 {
-	for (int i = 0; i < UUID_LEN; i++)
-	{
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*text++ = '-';
-		text += sprintf(text, "%02x", uuid->data[i]);
-	}
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid)));
 }
 
-static void
-format_int64(int64 number, char *text)
+static const char *
+int64_text(int64 number)
 {
-	snprintf(text, INT64_TEXT_SIZE, INT64_FORMAT, number);
+	return psprintf(INT64_FORMAT, number);
 }
 
 static bool
@@ -149,7 +154,7 @@ read_int64(const char *text, int64 *number)
 	return errno == 0 && end != text && *end == '\0';
 }
 
-/* Others may have another encoding: ASCII is the same in all. */
+/* Copies the ASCII part, for other servers may have other encodings. */
 static void
 copy_words(char *to, Size size, const char *words)
 {
@@ -161,7 +166,7 @@ copy_words(char *to, Size size, const char *words)
 	}
 }
 
-/* By which name the registry shows this server. */
+/* The name by which the registry shows this server. */
 static void
 holder_name(char *name)
 {
@@ -193,7 +198,7 @@ is_set(int registry)
 	return flake_setting_registry[registry][0] != '\0';
 }
 
-/* The registry that has granted the lease; -1: the settings do not name it. */
+/* The registry that has granted the lease; -1 if the settings do not name it. */
 static int
 granting_registry(void)
 {
@@ -210,10 +215,7 @@ granting_registry(void)
  *----------
  */
 
-/*
- * The try has failed at that registry.  The log says so when it is something
- * new.
- */
+/* The attempt has failed at that registry.  A new kind of failure is logged. */
 static void
 fail(FlakeLeaseFailureKind kind, int registry, int sqlstate, const char *words,
 	 const char *libpq_words)
@@ -228,19 +230,33 @@ fail(FlakeLeaseFailureKind kind, int registry, int sqlstate, const char *words,
 		copy_words(failure.libpq_words, sizeof(failure.libpq_words), libpq_words);
 	failure.since_us = flake_clock_us();
 
-	/* not what is no fault of a registry */
-	if (logged[registry] != kind && kind != FLAKE_LEASE_TOO_SHORT &&
-		kind != FLAKE_LEASE_LEFT)
+	/* the last two are no fault of a registry */
+	if ((logged[registry].kind != kind || logged[registry].sqlstate != sqlstate) &&
+		kind != FLAKE_LEASE_TOO_SHORT && kind != FLAKE_LEASE_LEFT)
 	{
 		const FlakeError *error = flake_lease_error(&failure,
 													flake_lease_current());
 
-		logged[registry] = kind;
+		logged[registry].kind = kind;
+		logged[registry].sqlstate = sqlstate;
 		ereport(LOG,
 				errmsg_internal("%s", error->message),
 				failure.libpq_words[0] != '\0' ? errdetail_internal("%s", failure.libpq_words) :
 				error->detail != NULL ? errdetail_internal("%s", error->detail) : 0);
 	}
+}
+
+/* The same for an error that was raised; called in PG_CATCH(). */
+static void
+fail_by_error(FlakeLeaseFailureKind kind, MemoryContext context)
+{
+	ErrorData  *error;
+
+	LWLockReleaseAll();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	fail(kind, 0, 0, NULL, error->message);
 }
 
 /* Does the registry not answer? */
@@ -251,7 +267,7 @@ is_away(FlakeLeaseFailureKind kind)
 		kind == FLAKE_LEASE_LOST;
 }
 
-/* What the answer, which is none that was hoped for, means. */
+/* The attempt has failed because of that reply. */
 static void
 fail_by_reply(const FlakeReply *reply, int registry)
 {
@@ -312,7 +328,7 @@ fail_by_reply(const FlakeReply *reply, int registry)
 			break;
 	}
 
-	/* its other states would puzzle whoever inserts a row here */
+	/* the registry's other SQLSTATEs would mean something else in this server */
 	if (sqlstate != ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
 		sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 	fail(kind, registry, sqlstate, words,
@@ -320,13 +336,15 @@ fail_by_reply(const FlakeReply *reply, int registry)
 }
 
 /*
- * The try has come to its end with this failure: sessions may know.  Who still
- * wants something says so again, so that a clock that was far ahead for a moment
- * does not ask for much for ever.
+ * The attempt has failed for good: tell the sessions.  What they want is forgotten,
+ * and those that still want it ask again; otherwise, after a clock was far ahead
+ * for a moment, every later claim would ask for a lease up to that time.
  */
 static void
 publish_failure(void)
 {
+	int64		wait_us;
+
 	pg_atomic_write_u64(&block->wanted_us, 0);
 	LWLockAcquire(&block->lock, LW_EXCLUSIVE);
 	if (block->failure.kind == failure.kind &&
@@ -339,8 +357,11 @@ publish_failure(void)
 	pg_atomic_write_u64(&block->failed_mono_us, (uint64) flake_monotonic_us());
 	ConditionVariableBroadcast(&block->answered);
 
-	try_at_us = flake_monotonic_us() + pause_us / 2 +
+	wait_us = pause_us / 2 +
 		(int64) ((double) pause_us / 2 * chance() / PG_UINT32_MAX);
+	if (put_off_us > 0)
+		wait_us = Min(wait_us, put_off_us);
+	try_at_us = flake_monotonic_us() + wait_us;
 	pause_us = Min(2 * pause_us, LONGEST_PAUSE_US);
 }
 
@@ -368,7 +389,7 @@ load_libpq(void)
 
 	if (libpq != NULL)
 		return true;
-	/* no stop interrupts the resolver, so it must not try for long */
+	/* a stop cannot interrupt the resolver, so keep its timeout short */
 	(void) setenv("RES_OPTIONS", "timeout:1 attempts:1", 0);
 	PG_TRY();
 	{
@@ -378,12 +399,7 @@ load_libpq(void)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		fail(FLAKE_LEASE_NO_LIBRARY, 0, 0, NULL, error->message);
+		fail_by_error(FLAKE_LEASE_NO_LIBRARY, context);
 	}
 	PG_END_TRY();
 	return libpq != NULL;
@@ -391,28 +407,33 @@ load_libpq(void)
 
 /*
  * A connection to a registry that may be used; NULL: the failure says why not.
+ * "again": to the last connection's address, without looking up a name, which a
+ * stop could not interrupt.
  */
 static void *
-open_registry(int registry, const FlakePatience *patience)
+open_registry(int registry, bool again, const FlakePatience *patience)
 {
 	FlakeReply	reply;
 	void	   *connection;
-	char		identifier[INT64_TEXT_SIZE];
+	const char *identifier = int64_text((int64) GetSystemIdentifier());
 	const char *statement =
-		"SELECT s.system_identifier, e.extversion,"
-		" pg_catalog.set_config('client_min_messages', 'warning', false),"
-		" pg_catalog.set_config('default_transaction_isolation', 'read committed', false)"
-		" FROM pg_catalog.pg_control_system() AS s"
-		" LEFT JOIN pg_catalog.pg_extension AS e ON e.extname = 'flake_registry'";
+	"SELECT s.system_identifier, e.extversion,"
+	" pg_catalog.set_config('client_min_messages', 'warning', false),"
+	" pg_catalog.set_config('default_transaction_isolation', 'read committed', false)"
+	" FROM pg_catalog.pg_control_system() AS s"
+	" LEFT JOIN pg_catalog.pg_extension AS e"
+	" ON e.extname OPERATOR(pg_catalog.=) 'flake_registry'";
 
-	connection = libpq->connect(flake_setting_registry[registry], patience, &reply);
+	if (!again)
+		address[registry].hostaddr[0] = '\0';
+	connection = libpq->connect(flake_setting_registry[registry],
+								&address[registry], patience, &reply);
 	if (connection == NULL)
 	{
 		fail_by_reply(&reply, registry);
 		return NULL;
 	}
 
-	format_int64((int64) GetSystemIdentifier(), identifier);
 	if (!libpq->ask(connection, statement, 0, NULL, patience, &reply))
 		fail_by_reply(&reply, registry);
 	else if (reply.value[0] != NULL && strcmp(reply.value[0], identifier) == 0)
@@ -437,8 +458,8 @@ set_patience(FlakePatience *patience, int64 us)
 
 /*
  * Do the two registries have a node id in common?  They are compared once, as soon
- * as both answer.  True: nothing may be leased, for they have, or because the
- * connection was lost; the failure says which.
+ * as both of them answer.  If this returns true, nothing may be leased: they have
+ * one, or the connection was lost; the failure says which.
  */
 static bool
 share_a_node(void *connection, int registry, const FlakePatience *patience)
@@ -453,18 +474,20 @@ share_a_node(void *connection, int registry, const FlakePatience *patience)
 	if (compared || !is_set(other))
 		return false;
 	set_patience(&short_patience, COMPARE_US);
-	other_connection = open_registry(other, &short_patience);
-	/* a failure of that one is not this try's */
+	other_connection = open_registry(other, false, &short_patience);
+	/* if that failed, this attempt has not */
 	failure = before;
 	if (other_connection == NULL)
 		return false;
+	logged[other].kind = FLAKE_LEASE_NO_FAILURE;
 
 	if (!libpq->ask(connection,
-					"SELECT pg_catalog.array_agg(node_id) FROM flake.nodes",
+					"SELECT pg_catalog.range_agg(pg_catalog.int4range(node_id, node_id, '[]'))"
+					" FROM flake.nodes",
 					0, NULL, patience, &reply) &&
 		reply.kind != FLAKE_REPLY_REFUSED)
 	{
-		/* the connection is of no use any more */
+		/* the connection cannot be used any more */
 		libpq->close(other_connection);
 		fail_by_reply(&reply, registry);
 		return true;
@@ -475,7 +498,7 @@ share_a_node(void *connection, int registry, const FlakePatience *patience)
 
 		if (libpq->ask(other_connection,
 					   "SELECT pg_catalog.min(node_id) FROM flake.nodes"
-					   " WHERE node_id OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.int4[])",
+					   " WHERE node_id OPERATOR(pg_catalog.<@) $1::pg_catalog.int4multirange",
 					   1, &nodes, &short_patience, &reply))
 		{
 			node = reply.value[0];
@@ -490,7 +513,7 @@ share_a_node(void *connection, int registry, const FlakePatience *patience)
 		not_compared = true;
 		copy_words(words, sizeof(words), reply.message);
 		ereport(LOG,
-				errmsg("node ids of the two registries could not be compared: %s", words),
+				errmsg("could not compare the node ids of the two registries: %s", words),
 				reply.kind == FLAKE_REPLY_REFUSED ?
 				errhint("Use GRANT USAGE ON SCHEMA flake and GRANT SELECT ON flake.nodes to the role in both.") : 0);
 	}
@@ -503,8 +526,8 @@ share_a_node(void *connection, int registry, const FlakePatience *patience)
 }
 
 /*
- * What a claim and a renewal begin with: a connection to a registry that may lease;
- * NULL: the failure says why not.
+ * A connection to a registry for a claim or a renewal; NULL: the failure says why
+ * not.
  */
 static void *
 open_to_lease(int registry, FlakePatience *patience)
@@ -512,7 +535,7 @@ open_to_lease(int registry, FlakePatience *patience)
 	void	   *connection;
 
 	set_patience(patience, TRY_US);
-	connection = open_registry(registry, patience);
+	connection = open_registry(registry, false, patience);
 	if (connection != NULL && share_a_node(connection, registry, patience))
 	{
 		libpq->close(connection);
@@ -526,9 +549,7 @@ open_to_lease(int registry, FlakePatience *patience)
  *----------
  */
 
-/*
- * The tick that sessions want to be covered, FLAKE_NO_TIME if none does.
- */
+/* The time that sessions want the lease to cover; FLAKE_NO_TIME if none waits. */
 static int64
 wanted_us(void)
 {
@@ -540,31 +561,67 @@ wanted_us(void)
 	return wanted;
 }
 
-/* What was hoped for came from there. */
+/*
+ * How long a new lease that begins at from_us can wait because the current one
+ * still covers what is wanted; 0 if it cannot.  Publishing it earlier would keep
+ * sessions from making ids until it begins.
+ */
+static int64
+can_wait_us(int64 from_us)
+{
+	FlakeLease *lease = flake_lease_current();
+	int64		now_us = flake_clock_us();
+
+	if (lease == NULL || from_us <= now_us ||
+		!flake_lease_covers(lease, Max(now_us, wanted_us())))
+		return 0;
+	return Min(from_us, flake_lease_until_us(lease)) - now_us;
+}
+
+/* That registry has granted a lease or a renewal. */
 static void
 has_answered(int registry)
 {
 	preferred = registry;
-	if (logged[registry] != FLAKE_LEASE_NO_FAILURE)
+	if (logged[registry].kind != FLAKE_LEASE_NO_FAILURE)
 		ereport(LOG,
 				errmsg("registry of \"%s\" leases again",
 					   flake_registry_name(registry)));
-	logged[registry] = FLAKE_LEASE_NO_FAILURE;
+	logged[registry].kind = FLAKE_LEASE_NO_FAILURE;
 }
 
-/* Puts a lease that was claimed in the place of the current one. */
+/* Is there memory for another lease?  False: the failure says why not. */
+static bool
+have_memory(void)
+{
+	FlakeControl *control = flake_shmem();
+	MemoryContext context = CurrentMemoryContext;
+
+	if (DsaPointerIsValid(next_lease))
+		return true;
+	PG_TRY();
+	{
+		LWLockAcquire(&control->lock, LW_EXCLUSIVE);
+		next_lease = flake_shmem_allocate(sizeof(FlakeLease));
+		LWLockRelease(&control->lock);
+	}
+	PG_CATCH();
+	{
+		fail_by_error(FLAKE_LEASE_NO_MEMORY, context);
+	}
+	PG_END_TRY();
+	return DsaPointerIsValid(next_lease);
+}
+
+/* Replaces the current lease by one that has been claimed. */
 static void
 publish_lease(int registry, int64 node, int64 from_us, int64 until_us,
 			  int64 now_us, int64 length_us)
 {
-	FlakeControl *control = flake_shmem();
-	dsa_pointer place;
-	FlakeLease *lease;
+	dsa_pointer place = next_lease;
+	FlakeLease *lease = dsa_get_address(flake_shmem_area(), place);
 
-	LWLockAcquire(&control->lock, LW_EXCLUSIVE);
-	place = flake_shmem_allocate(sizeof(FlakeLease));
-	LWLockRelease(&control->lock);
-	lease = dsa_get_address(flake_shmem_area(), place);
+	next_lease = InvalidDsaPointer;
 	flake_lease_init(lease, node, from_us, until_us);
 
 	LWLockAcquire(&block->lock, LW_EXCLUSIVE);
@@ -581,7 +638,7 @@ publish_lease(int registry, int64 node, int64 from_us, int64 until_us,
 	LWLockRelease(&block->lock);
 }
 
-/* Ask that registry for a lease. */
+/* Claim a lease from that registry. */
 static bool
 claim_from(int registry)
 {
@@ -589,16 +646,15 @@ claim_from(int registry)
 	FlakeReply	reply;
 	void	   *connection;
 	char		holder[HOLDER_SIZE];
-	char		uuid[UUID_TEXT_SIZE];
-	char		now[INT64_TEXT_SIZE];
-	char		until[INT64_TEXT_SIZE];
-	const char *params[4] = {holder, uuid, now, until};
+	const char *params[4];
 	int64		length_us = flake_lease_length(0, flake_setting_lease_time * FLAKE_US_PER_SECOND);
 	int64		node = 0;
 	int64		from_us = 0;
 	int64		until_us = 0;
 	bool		granted = false;
 
+	if (!have_memory())
+		return false;
 	connection = open_to_lease(registry, &patience);
 	if (connection == NULL)
 		return false;
@@ -609,13 +665,14 @@ claim_from(int registry)
 		block->has_claim = true;
 	}
 	holder_name(holder);
-	format_uuid(&block->claim, uuid);
+	params[0] = holder;
+	params[1] = uuid_text(&block->claim);
 	for (int i = 1;; i++)
 	{
 		int64		now_us = flake_clock_us();
 
-		format_int64(now_us, now);
-		format_int64(flake_lease_ask(now_us, wanted_us(), length_us), until);
+		params[2] = int64_text(now_us);
+		params[3] = int64_text(flake_lease_ask(now_us, wanted_us(), length_us));
 		granted = libpq->ask(connection,
 							 "SELECT node_id, valid_from, valid_until"
 							 " FROM pg_catalog.flake_lease_node($1, $2, $3, $4)",
@@ -628,10 +685,12 @@ claim_from(int registry)
 				node >= 0 && node <= PG_INT32_MAX &&
 				from_us >= 0 && from_us < until_us &&
 				until_us <= FLAKE_MARK_MAX_US;
-			if (granted)
-				publish_lease(registry, node, from_us, until_us, now_us, length_us);
-			else
+			if (!granted)
 				fail_by_reply(&reply, registry);
+			else if ((put_off_us = can_wait_us(from_us)) > 0)
+				granted = false;	/* until the same claim is repeated */
+			else
+				publish_lease(registry, node, from_us, until_us, now_us, length_us);
 			break;
 		}
 		if (i >= LOCKED_TRIES || reply.kind != FLAKE_REPLY_REFUSED ||
@@ -655,9 +714,7 @@ claim_from(int registry)
 	return true;
 }
 
-/*
- * Ask the registry that has granted the current lease to renew it.
- */
+/* Renew the current lease at the registry that has granted it. */
 static bool
 renew_at(int registry, FlakeLease *lease)
 {
@@ -665,12 +722,7 @@ renew_at(int registry, FlakeLease *lease)
 	FlakePatience patience;
 	FlakeReply	reply;
 	void	   *connection;
-	char		node[INT64_TEXT_SIZE];
-	char		uuid[UUID_TEXT_SIZE];
-	char		next_uuid[UUID_TEXT_SIZE];
-	char		now[INT64_TEXT_SIZE];
-	char		until[INT64_TEXT_SIZE];
-	const char *params[5] = {node, uuid, next_uuid, now, until};
+	const char *params[5];
 	int64		now_us;
 	int64		length_us = flake_lease_length(grant->length_us,
 											   flake_setting_lease_time * FLAKE_US_PER_SECOND);
@@ -687,11 +739,11 @@ renew_at(int registry, FlakeLease *lease)
 		grant->has_next = true;
 	}
 	now_us = flake_clock_us();
-	format_int64(lease->node, node);
-	format_uuid(&grant->lease, uuid);
-	format_uuid(&grant->next_lease, next_uuid);
-	format_int64(now_us, now);
-	format_int64(flake_lease_ask(now_us, wanted_us(), length_us), until);
+	params[0] = int64_text(lease->node);
+	params[1] = uuid_text(&grant->lease);
+	params[2] = uuid_text(&grant->next_lease);
+	params[3] = int64_text(now_us);
+	params[4] = int64_text(flake_lease_ask(now_us, wanted_us(), length_us));
 	granted = libpq->ask(connection,
 						 "SELECT pg_catalog.flake_renew_node($1, $2, $3, $4, $5)",
 						 lengthof(params), params, &patience, &reply);
@@ -704,9 +756,9 @@ renew_at(int registry, FlakeLease *lease)
 		{
 			grant->is_lost = true;
 			ereport(LOG,
-					errmsg("lease of node id %lld is lost: the registry has given it to another holder, or dropped it",
+					errmsg("lease of node id %lld cannot be renewed",
 						   (long long) lease->node),
-					errdetail("Ids are made under it until %s, or until there is another lease.",
+					errdetail("The registry has leased the node id to another holder, or dropped it.  Ids are made under the lease until %s, or until there is another one.",
 							  flake_time_text(flake_lease_until_us(lease))));
 		}
 		fail_by_reply(&reply, registry);
@@ -726,20 +778,17 @@ renew_at(int registry, FlakeLease *lease)
 	return true;
 }
 
-/* Ask for the release, under that uuid.  False: it is not known under that. */
+/* Release it under that uuid.  False: the registry does not know that uuid. */
 static bool
 release_under(void *connection, const pg_uuid_t *lease, int64 node,
 			  int64 last_id_us, const FlakePatience *patience)
 {
 	FlakeReply	reply;
-	char		node_text[INT64_TEXT_SIZE];
-	char		uuid[UUID_TEXT_SIZE];
-	char		last[INT64_TEXT_SIZE];
-	const char *params[3] = {node_text, uuid, last};
+	const char *params[3];
 
-	format_int64(node, node_text);
-	format_uuid(lease, uuid);
-	format_int64(last_id_us, last);
+	params[0] = int64_text(node);
+	params[1] = uuid_text(lease);
+	params[2] = int64_text(last_id_us);
 	return libpq->ask(connection,
 					  "SELECT pg_catalog.flake_release_node($1, $2, $3)",
 					  lengthof(params), params, patience, &reply) ||
@@ -747,8 +796,8 @@ release_under(void *connection, const pg_uuid_t *lease, int64 node,
 }
 
 /*
- * Give back what is left of the lease, in one try.  Sessions may go on meanwhile:
- * (d) in core/lease.c says why they do not use it any more.
+ * Release what is left of the lease; there is only one attempt.  Sessions may go on
+ * at the same time: (d) in core/lease.c says why they do not use the rest.
  */
 static void
 release_lease(void)
@@ -776,10 +825,10 @@ release_lease(void)
 		return;
 	set_patience(&patience, STOP_US);
 	patience.stop = NULL;
-	connection = open_registry(registry, &patience);
+	connection = open_registry(registry, true, &patience);
 	if (connection == NULL)
 		return;
-	/* a renewal that is in doubt may have been granted */
+	/* a renewal that was not answered may have been granted */
 	if (!grant.has_next ||
 		!release_under(connection, &grant.next_lease, lease->node,
 					   unused_us - 1, &patience))
@@ -801,7 +850,7 @@ renewal_us(void)
 	static int64 for_grant_us = 0;
 	static int64 at_us = 0;
 
-	/* the jitter is drawn once */
+	/* draw the random part once for each grant */
 	if (for_grant_us != grant->granted_mono_us)
 	{
 		int64		length_us = Min(grant->length_us,
@@ -815,8 +864,8 @@ renewal_us(void)
 }
 
 /*
- * One try: the registry that has granted the lease renews it, or else one grants
- * another.
+ * One attempt to renew the lease at the registry that has granted it, or else to
+ * claim another one.
  */
 static bool
 get_lease(bool is_wanted)
@@ -844,7 +893,7 @@ get_lease(bool is_wanted)
 		{
 			if (!is_wanted && !flake_lease_is_late(&block->grant))
 				return false;
-			/* it has just been asked */
+			/* the other one has just been asked */
 			first = 1 - renewing;
 			return is_set(first) && claim_from(first);
 		}
@@ -854,19 +903,19 @@ get_lease(bool is_wanted)
 		first = 1 - first;
 	if (claim_from(first))
 		return true;
-	if (is_stopping() || failure.kind == FLAKE_LEASE_SHARED_NODE ||
-		!is_set(1 - first))
+	if (is_stopping() || put_off_us > 0 ||
+		failure.kind == FLAKE_LEASE_SHARED_NODE || !is_set(1 - first))
 		return false;
 	of_first = failure;
 	if (claim_from(1 - first))
 		return true;
-	/* what the one says is more use to know than that the other is away */
+	/* a refusal is more useful to know than that the other one is unreachable */
 	if (is_away(failure.kind) && !is_away(of_first.kind))
 		failure = of_first;
 	return false;
 }
 
-/* What the sessions asked for is answered, but perhaps by too short a lease. */
+/* A lease was granted: see if it lasts as long as sessions want. */
 static void
 see_if_covered(int registry)
 {
@@ -885,8 +934,8 @@ see_if_covered(int registry)
 }
 
 /*
- * Does what is due.  Returns how long to wait for what comes next, in
- * milliseconds; 0: look again.
+ * Do what is due.  Returns how many milliseconds to wait for what is due next; 0:
+ * call again.
  */
 static long
 work(void)
@@ -907,6 +956,7 @@ work(void)
 		return (long) Min((due_us - now_us) / 1000 + 1, 60 * 1000);
 
 	failure.kind = FLAKE_LEASE_NO_FAILURE;
+	put_off_us = 0;
 	if (get_lease(is_wanted))
 		see_if_covered(preferred);
 	else if (!is_stopping())
@@ -914,7 +964,7 @@ work(void)
 	return 0;
 }
 
-/* Reads the settings anew, if they may have changed. */
+/* Reload the settings if that was requested. */
 static void
 reload_settings(void)
 {
@@ -930,7 +980,8 @@ reload_settings(void)
 	known_settings = settings;
 	compared = not_compared = false;
 	memset(logged, 0, sizeof(logged));
-	/* what was wrong before may be right now */
+	memset(address, 0, sizeof(address));
+	/* the failure may be over with these settings */
 	publish_success();
 }
 
@@ -939,7 +990,7 @@ reload_settings(void)
  *----------
  */
 
-/* This process is not the worker any more; if for good, sessions start another. */
+/* This process stops being the worker; if for good, sessions start another one. */
 static void
 leave(bool for_good)
 {
@@ -957,12 +1008,12 @@ leave(bool for_good)
 static void
 leave_at_exit(int code, Datum arg)
 {
-	/* an error does not release them before */
+	/* after an error they are still held */
 	LWLockReleaseAll();
 	leave(code == 0);
 }
 
-/* Is there another worker already?  Else this is it. */
+/* Become the worker.  False: there is one already. */
 static bool
 enter(void)
 {
@@ -1015,13 +1066,13 @@ flake_lease_worker_main(Datum argument)
 			reload_settings();
 		}
 		release_lease();
-		/* that may have taken its time */
+		/* it may have been changed back during the release */
 		reload_settings();
 	} while (!ShutdownRequestPending && flake_lease_is_on());
 
 	if (!ShutdownRequestPending)
 	{
-		/* a statement that began before goes by the old setting */
+		/* for statements that still have the old setting */
 		known_settings = FLAKE_LEASE_ANY_SETTINGS;
 		fail(FLAKE_LEASE_LEFT, 0, 0, NULL, NULL);
 		publish_failure();

@@ -78,6 +78,7 @@ $session->quit;
 
 # Killed: the server crashes and comes back, with another lease, for the old one was not given back.
 $pid = worker_pid($a);
+$pid > 0 or die "no worker";
 kill 'KILL', $pid;
 $a->poll_query_until('postgres', "SELECT worker IS DISTINCT FROM $pid FROM flake.lease_state()") or die;
 make_ids($a, 1000);
@@ -141,6 +142,27 @@ my ($state, $text) = sqlstate($few, 'SELECT flake_next_id()');
 is($state, '53400', 'without a free worker there are no ids');
 like($text, qr/Raise "max_worker_processes"/, '... and a hint');
 stop_node($few);
+
+# No more shared memory, where the first lease would be stored.
+my $full = new_holder('full', [], conf => "dynamic_shared_memory_type = mmap\n");
+my $segments = $full->data_dir . '/pg_dynshmem';
+is(sqlstate($full, 'SELECT flake_next_id()'), 'F0000', 'without a registry there are no ids');
+set_and_reload($full, 'flake.node_id', '1');
+chmod 0500, $segments;
+for my $slot (reverse 6 .. 12)
+{
+	# until what is left is too small
+	($state) = map { sqlstate($full, "SELECT flake_next_id('time:38 node:$_ slot:$slot sequence:" . (25 - $_ - $slot) . q{')}) } 8, 9;
+}
+is($state, '42501', 'there is no shared memory');
+set_and_reload($full, 'flake.registry', connection($registry));
+set_and_reload($full, 'flake.node_id', 'lease');
+is(sqlstate($full, 'SELECT flake_next_id()'), '53200', '... and no lease');
+$pid = worker_pid($full);
+chmod 0700, $segments;
+$full->poll_query_until('postgres', 'SELECT flake_next_id() > 0') or die 'no ids';
+is(worker_pid($full), $pid, 'once there is, the same worker leases one');
+stop_node($full);
 
 is(ids_problem({ order => 0 }, @file), '', 'no id was made twice');
 
