@@ -187,6 +187,7 @@ sub run_round
 	}
 	writers_go_on(@lasting);
 	stop_writers(@writer);
+	forget_refusals($_->{node}) for grep { $_->{name} =~ /: clock/ } @fault;
 	$problem = fleet_problem(\@registry, @writer);
 	for my $writer (@writer)
 	{

@@ -1,9 +1,10 @@
 # What the tests of a fleet share: writers whose ids go to files, faults (a proxy before a registry,
 # processes that are stopped), and the oracle.
 #
-# The oracle: each id lies in an interval that a registry granted to the server that made it, and no
-# id is there twice.  What was granted is known from a trigger on the registry's table that keeps
-# each version of each row, in the transaction that made it: what it has is what was committed.
+# The oracle: each id lies in an interval that a registry granted to the server that made it, no id is
+# there twice, and no session was refused while its server had a lease that covered the clock.  What
+# was granted is known from a trigger on the registry's table that keeps each version of each row, in
+# the transaction that made it: what it has is what was committed.
 package FlakeFleet;
 
 use strict;
@@ -24,12 +25,12 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
-  SECONDS
-  new_fleet_registry set_rule watch_grants retire_registry granted read_id fleet_problem
+  HUNDREDTHS SECONDS
+  new_fleet_registry set_rule retire_registry read_id fleet_problem forget_refusals
   start_writers stop_writers writers_go_on
   freeze thaw freeze_server backend_pids
   start_proxy proxy
-  new_lease_id now_us stand_still wait_for_node lease_is_over
+  new_lease_id now_us stand_still wait_for_node
 );
 
 # ------------------------------------------------------------------------------------ registries
@@ -141,13 +142,15 @@ sub granted
 	return @grant;
 }
 
-# One with ticks of a second.
+# Some with other ticks.
+use constant HUNDREDTHS => 'time:38 node:8 sequence:17 tick=10ms';
 use constant SECONDS => 'time:32 node:8 sequence:23 tick=1s';
 
 # Layouts of which ids are judged: the tick in microseconds, the number of its lowest bit, and of the
 # node id's.
 my %LAYOUT = (
 	'flake' => [ 1_000, 22, 14 ],
+	HUNDREDTHS() => [ 10_000, 25, 17 ],
 	SECONDS() => [ 1_000_000, 31, 23 ],
 );
 
@@ -216,8 +219,54 @@ sub fleet_problem
 
 		push @problem, $twice if $twice;
 	}
+	my %node = map { $_->{node}->name => $_->{node} } @writer;
+	push @problem, map { wrong_refusals($_) } values %node;
 	note scalar(@grant) . ' intervals were granted';
 	return join '; ', @problem;
+}
+
+# How far each server's log has been read.
+my %log_read;
+
+# What sessions were told since the last call although their server had a lease that covered the
+# clock: an error says when the lease ends or ended, or what the clock shows.
+sub wrong_refusals
+{
+	my ($node) = @_;
+	my $name = $node->name;
+	my (%error_of, @wrong);
+
+	open my $in, '<', $node->logfile or die $node->logfile . ": $!";
+	seek $in, $log_read{$name} // 0, 0;
+	while (my $line = <$in>)
+	{
+		my ($pid, $severity, $text) = $line =~ / \[([0-9]+)\] .*?([A-Z]+):  (.*)/ or next;
+
+		if ($severity ne 'DETAIL')
+		{
+			$error_of{$pid} = $severity eq 'ERROR' ? $text : undef;
+		}
+		elsif (defined $error_of{$pid})
+		{
+			my ($end, $clock) = $text =~ /grants it until (.*)\.  The clock shows (.*)\./;
+
+			push @wrong, "$name: $error_of{$pid}: $text"
+			  if $text =~ /The lease of node id [0-9]+ ends at/ || defined $end && $clock lt $end;
+		}
+	}
+	$log_read{$name} = tell $in;
+	close $in;
+	return @wrong > 2 ? (@wrong[ 0, 1 ], @wrong - 2 . ' more such errors') : @wrong;
+}
+
+# What the server has said until now is not judged: its clock was set back, so that ids were ahead of
+# it and needed a lease that went further.
+sub forget_refusals
+{
+	my ($node) = @_;
+
+	$log_read{ $node->name } = -s $node->logfile;
+	return;
 }
 
 # --------------------------------------------------------------------------------------- writers
@@ -574,17 +623,6 @@ sub wait_for_node
 
 	$node->poll_query_until('postgres', 'SELECT flake_next_id() > 0') or die $node->name . ' makes no ids';
 	return node_of($node);
-}
-
-# Waits until the registry's clock is past all that was granted of that number.
-sub lease_is_over
-{
-	my ($registry, $node_id) = @_;
-
-	$registry->poll_query_until('ids',
-		"SELECT used_until < clock_timestamp() FROM flake.nodes WHERE node_id = $node_id")
-	  or die "the lease of $node_id goes on";
-	return;
 }
 
 1;
