@@ -4,12 +4,12 @@
  *
  * A lease is the right to put a node id into ids whose ticks begin in
  * [from, until).  A registry of node ids grants leases.  It never grants
- * overlapping leases of one node id, and never revokes one, so a holder need not
- * know when another one gets the same node id.  How to ask the registry is left
- * to the server.
+ * overlapping leases of one node id, and never revokes one, so a holder need
+ * not know when another one gets the same node id.  How to ask the registry
+ * is left to the server.
  *
- * lease.c explains why ids of different holders differ.  Times are microseconds
- * since 1970.
+ * lease.c explains why ids of different holders differ.  Times are
+ * microseconds since 1970.
  */
 #ifndef FLAKE_LEASE_H
 #define FLAKE_LEASE_H
@@ -23,8 +23,8 @@
 #define FLAKE_FIRST_LEASE_US	(30 * FLAKE_US_PER_SECOND)
 
 /*
- * A lease, in shared memory.  It is not moved or freed while the server runs.  Only
- * the lease worker changes it.
+ * A lease, in shared memory.  It is not moved or freed while the server runs.
+ * Only the lease worker changes it.
  */
 typedef struct FlakeLease
 {
@@ -52,9 +52,9 @@ flake_lease_until_us(FlakeLease *lease)
 }
 
 /*
- * May numbers of a tick that begins at tick_us be taken?  Only an answer that was
- * obtained after flake_mark_covers() was true for that time counts; see (d) in
- * lease.c.
+ * May numbers of a tick that begins at tick_us be taken?  Only an answer that
+ * was obtained after flake_mark_covers() was true for that time counts; see
+ * (d) in lease.c.
  */
 static inline bool
 flake_lease_covers(FlakeLease *lease, int64 tick_us)

@@ -2,10 +2,10 @@
  * flake_libpq.c
  *		The library that talks to a registry of node ids through libpq.
  *
- * A grant counts only if it is complete: there is one row and no warning, and the
- * session is idle again.  The completion of the command alone does not mean that
- * it was committed, and after a warning the commit may not have been replicated as
- * the registry requires.
+ * A grant counts only if it is complete: there is one row and no warning, and
+ * the session is idle again.  The completion of the command alone does not
+ * mean that it was committed, and after a warning the commit may not have
+ * been replicated as the registry requires.
  */
 #include "postgres.h"
 
@@ -72,9 +72,9 @@ set_reply(FlakeReply *reply, FlakeReplyKind kind, const char *message)
 }
 
 /*
- * Waits until the socket is ready.  If libpq were called before that, it would wait
- * by itself, for minutes, and no stop would interrupt it.  False: the deadline has
- * passed, or the caller wants to stop.
+ * Waits until the socket is ready.  If libpq were called before that, it
+ * would wait by itself, for minutes, and no stop would interrupt it.  False:
+ * the deadline has passed, or the caller wants to stop.
  */
 static bool
 wait_for(PGconn *connection, int events, const FlakePatience *patience,
@@ -115,9 +115,9 @@ wait_for(PGconn *connection, int events, const FlakePatience *patience,
  */
 
 /*
- * Finds the SQLSTATE in the verbose message of a server that refuses a connection,
- * which is "FATAL:  28P01: ..." in any language.  If several hosts have refused,
- * the last one counts.
+ * Finds the SQLSTATE in the verbose message of a server that refuses a
+ * connection, which is "FATAL:  28P01: ..." in any language.  If several
+ * hosts have refused, the last one counts.
  */
 static void
 find_sqlstate(const char *message, char *sqlstate)
@@ -134,8 +134,8 @@ find_sqlstate(const char *message, char *sqlstate)
 }
 
 /*
- * Splits the connection string into keywords and values, and adds the options and
- * the address.  False: libpq does not accept it, or it contains a secret.
+ * Splits the connection string into keywords and values, and adds the options
+ * and the address.  False: libpq does not accept it, or it contains a secret.
  */
 static bool
 read_conninfo(const char *conninfo, const FlakeAddress *address,

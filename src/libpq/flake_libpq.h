@@ -63,15 +63,15 @@ typedef struct FlakeAddress
 typedef struct FlakeLibpq
 {
 	/*
-	 * If this returns NULL, the reply says why.  If the address is known, it is
-	 * used and no host name is looked up; otherwise it is filled in.
+	 * If this returns NULL, the reply says why.  If the address is known, it
+	 * is used and no host name is looked up; otherwise it is filled in.
 	 */
 	void	   *(*connect) (const char *conninfo, FlakeAddress *address,
 							const FlakePatience *patience, FlakeReply *reply);
 
 	/*
-	 * Runs a statement that returns one row, as a transaction of its own.  Unless
-	 * it is granted or refused, the connection must then be closed.
+	 * Runs a statement that returns one row, as a transaction of its own.
+	 * Unless it is granted or refused, the connection must then be closed.
 	 */
 	bool		(*ask) (void *connection, const char *statement, int nparams,
 						const char *const *params,

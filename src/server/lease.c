@@ -2,15 +2,15 @@
  * lease.c
  *		The lease of the server's node id, as sessions see it.
  *
- * A session that needs a lease, or one that ends later, says so in shared memory,
- * starts the worker (lease_worker.c) if there is none, wakes it, and sleeps until
- * the worker has an answer.  It does not talk to a registry itself: a cancelled
- * statement would leave a grant in doubt, and a hundred sessions would send a
- * hundred requests.
+ * A session that needs a lease, or one that ends later, says so in shared
+ * memory, starts the worker (lease_worker.c) if there is none, wakes it, and
+ * sleeps until the worker has an answer.  It does not talk to a registry
+ * itself: a cancelled statement would leave a grant in doubt, and a hundred
+ * sessions would send a hundred requests.
  *
- * A published lease is never moved, and its node id and beginning never change;
- * another lease is another object.  So a session can compare addresses to tell
- * whether its lease is still the current one.
+ * A published lease is never moved, and its node id and beginning never
+ * change; another lease is another object.  So a session can compare
+ * addresses to tell whether its lease is still the current one.
  */
 #include "postgres.h"
 
@@ -32,9 +32,9 @@
 #define PATIENCE_US			(30 * FLAKE_US_PER_SECOND)
 
 /*
- * How long to try, and how often, if all slots for workers are taken: a worker's
- * slot becomes free only some time after it has ended, and parallel queries hold
- * slots for a short time.
+ * How long to try, and how often, if all slots for workers are taken: a
+ * worker's slot becomes free only some time after it has ended, and parallel
+ * queries hold slots for a short time.
  */
 #define NO_SLOT_US			(3 * FLAKE_US_PER_SECOND)
 #define NO_SLOT_MS			100
@@ -158,7 +158,10 @@ call_worker(void)
 	return registered;
 }
 
-/* Ask for a lease that covers that time.  False: no slot is free for the worker. */
+/*
+ * Ask for a lease that covers that time.  False: no slot is free for the
+ * worker.
+ */
 static bool
 ask(int64 need_us)
 {
@@ -220,9 +223,9 @@ raise_failure(const FlakeLease *had, int64 need_us)
 }
 
 /*
- * Wait until the lease "had" covers a tick that begins at need_us, or there is
- * another lease.  Raise an error if the worker cannot get either.  No locks may be
- * held.
+ * Wait until the lease "had" covers a tick that begins at need_us, or there
+ * is another lease.  Raise an error if the worker cannot get either.  No
+ * locks may be held.
  */
 void
 flake_lease_wait(const FlakeLease *had, int64 need_us)
@@ -247,7 +250,10 @@ flake_lease_wait(const FlakeLease *had, int64 need_us)
 	ConditionVariablePrepareToSleep(&block->answered);
 	while (!is_there(had, need_us))
 	{
-		/* before looking for a failure, so that the worker tries again after one */
+		/*
+		 * before looking for a failure, so that the worker tries again after
+		 * one
+		 */
 		has_slot = ask(need_us);
 		if (has_failed(asked_us))
 			raise_failure(had, need_us);
@@ -292,7 +298,9 @@ lease_text(FlakeLease *lease)
 					flake_time_text(until_us));
 }
 
-/* The registry cannot be reached.  "cause" begins the sentence that says why. */
+/*
+ * The registry cannot be reached.  "cause" begins the sentence that says why.
+ */
 static const FlakeError *
 away(const FlakeLeaseFailure *failure, FlakeLease *lease, const char *cause)
 {
@@ -305,7 +313,10 @@ away(const FlakeLeaseFailure *failure, FlakeLease *lease, const char *cause)
 					   "For libpq's error, see the server's log or flake_check().");
 }
 
-/* A failure as an error.  "lease" is the current one, which may have ended, or NULL. */
+/*
+ * A failure as an error.  "lease" is the current one, which may have ended,
+ * or NULL.
+ */
 const FlakeError *
 flake_lease_error(const FlakeLeaseFailure *failure, FlakeLease *lease)
 {
@@ -409,8 +420,8 @@ flake_lease_error(const FlakeLeaseFailure *failure, FlakeLease *lease)
 }
 
 /*
- * Have two thirds of the lease passed, by the monotonic clock?  Then renewals have
- * been failing for a while.
+ * Have two thirds of the lease passed, by the monotonic clock?  Then renewals
+ * have been failing for a while.
  */
 bool
 flake_lease_is_late(const FlakeLeaseGrant *grant)

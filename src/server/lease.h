@@ -2,8 +2,8 @@
  * lease.h
  *		The lease of the server's node id, as sessions see it.
  *
- * If flake.node_id is "lease", sessions say in shared memory what they need, and
- * a background worker (lease_worker.c) gets it from a registry.
+ * If flake.node_id is "lease", sessions say in shared memory what they need,
+ * and a background worker (lease_worker.c) gets it from a registry.
  */
 #ifndef FLAKE_SERVER_LEASE_H
 #define FLAKE_SERVER_LEASE_H
@@ -43,7 +43,10 @@ typedef enum FlakeLeaseFailureKind
 	FLAKE_LEASE_LEFT,			/* flake.node_id is no longer "lease" */
 } FlakeLeaseFailureKind;
 
-/* In place of a hash of settings: the failure counts whatever a session's are. */
+/*
+ * In place of a hash of settings: the failure counts whatever a session's
+ * are.
+ */
 #define FLAKE_LEASE_ANY_SETTINGS	0
 
 #define FLAKE_LEASE_WORDS		256
@@ -88,7 +91,10 @@ typedef struct FlakeLeaseControl
 	pg_atomic_uint64 wanted_us;
 	pg_atomic_uint64 asked_mono_us; /* when it did, on the monotonic clock */
 
-	/* int64: when the last attempt failed, on the monotonic clock; 0: it did not */
+	/*
+	 * int64: when the last attempt failed, on the monotonic clock; 0: it did
+	 * not
+	 */
 	pg_atomic_uint64 failed_mono_us;
 	pg_atomic_uint64 failed_settings;	/* hash of the worker's settings then,
 										 * or FLAKE_LEASE_ANY_SETTINGS */

@@ -2,10 +2,11 @@
  * lease_worker.c
  *		The background worker that leases the server's node id.
  *
- * There is one for each life of the server's shared memory.  It is not connected to
- * a database.  It claims a lease when a session has asked for one, renews it when
- * a third of it has passed, and releases it at a stop.  core/lease.c decides what
- * lease to ask for, and explains why ids of different servers differ.
+ * There is one for each life of the server's shared memory.  It is not
+ * connected to a database.  It claims a lease when a session has asked for
+ * one, renews it when a third of it has passed, and releases it at a stop.
+ * core/lease.c decides what lease to ask for, and explains why ids of
+ * different servers differ.
  *
  * Since a registry never grants leases that overlap, this file has to get only
  * the following right:
@@ -16,9 +17,10 @@
  *	- Before a release its end is lowered (flake_lease_end), then the marks are
  *	  read, and it is forgotten whatever the registry answers.
  *
- * The uuid of a claim or renewal is chosen before the request is sent, and kept in
- * shared memory until it has been answered.  So a request whose answer was lost is
- * repeated with the same uuid, even by a worker that was started again.
+ * The uuid of a claim or renewal is chosen before the request is sent, and
+ * kept in shared memory until it has been answered.  So a request whose
+ * answer was lost is repeated with the same uuid, even by a worker that was
+ * started again.
  */
 #include "postgres.h"
 
@@ -71,14 +73,19 @@ static FlakeLeaseControl *block;
 static const FlakeLibpq *libpq;
 static uint32 wait_event;
 
-/* When to try again, on the monotonic clock, and the pause after the next failure. */
+/*
+ * When to try again, on the monotonic clock, and the pause after the next
+ * failure.
+ */
 static int64 try_at_us = 0;
 static int64 pause_us = FIRST_PAUSE_US;
 
 /* The registry that granted last. */
 static int	preferred = 0;
 
-/* Have the two been compared?  Or has it been logged that they could not be? */
+/*
+ * Have the two been compared?  Or has it been logged that they could not be?
+ */
 static bool compared = false;
 static bool not_compared = false;
 
@@ -101,7 +108,10 @@ static FlakeLeaseFailure failure;
 /* Memory for the next lease. */
 static dsa_pointer next_lease = InvalidDsaPointer;
 
-/* How long the lease that this attempt has claimed can wait, see can_wait_us(). */
+/*
+ * How long the lease that this attempt has claimed can wait, see
+ * can_wait_us().
+ */
 static int64 put_off_us = 0;
 
 /*----------
@@ -198,7 +208,9 @@ is_set(int registry)
 	return flake_setting_registry[registry][0] != '\0';
 }
 
-/* The registry that has granted the lease; -1 if the settings do not name it. */
+/*
+ * The registry that has granted the lease; -1 if the settings do not name it.
+ */
 static int
 granting_registry(void)
 {
@@ -215,7 +227,9 @@ granting_registry(void)
  *----------
  */
 
-/* The attempt has failed at that registry.  A new kind of failure is logged. */
+/*
+ * The attempt has failed at that registry.  A new kind of failure is logged.
+ */
 static void
 fail(FlakeLeaseFailureKind kind, int registry, int sqlstate, const char *words,
 	 const char *libpq_words)
@@ -328,7 +342,9 @@ fail_by_reply(const FlakeReply *reply, int registry)
 			break;
 	}
 
-	/* the registry's other SQLSTATEs would mean something else in this server */
+	/*
+	 * the registry's other SQLSTATEs would mean something else in this server
+	 */
 	if (sqlstate != ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
 		sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 	fail(kind, registry, sqlstate, words,
@@ -336,9 +352,10 @@ fail_by_reply(const FlakeReply *reply, int registry)
 }
 
 /*
- * The attempt has failed for good: tell the sessions.  What they want is forgotten,
- * and those that still want it ask again; otherwise, after a clock was far ahead
- * for a moment, every later claim would ask for a lease up to that time.
+ * The attempt has failed for good: tell the sessions.  What they want is
+ * forgotten, and those that still want it ask again; otherwise, after a clock
+ * was far ahead for a moment, every later claim would ask for a lease up to
+ * that time.
  */
 static void
 publish_failure(void)
@@ -406,9 +423,9 @@ load_libpq(void)
 }
 
 /*
- * A connection to a registry that may be used; NULL: the failure says why not.
- * "again": to the last connection's address, without looking up a name, which a
- * stop could not interrupt.
+ * A connection to a registry that may be used; NULL: the failure says why
+ * not.  "again": to the last connection's address, without looking up a name,
+ * which a stop could not interrupt.
  */
 static void *
 open_registry(int registry, bool again, const FlakePatience *patience)
@@ -417,12 +434,12 @@ open_registry(int registry, bool again, const FlakePatience *patience)
 	void	   *connection;
 	const char *identifier = int64_text((int64) GetSystemIdentifier());
 	const char *statement =
-	"SELECT s.system_identifier, e.extversion,"
-	" pg_catalog.set_config('client_min_messages', 'warning', false),"
-	" pg_catalog.set_config('default_transaction_isolation', 'read committed', false)"
-	" FROM pg_catalog.pg_control_system() AS s"
-	" LEFT JOIN pg_catalog.pg_extension AS e"
-	" ON e.extname OPERATOR(pg_catalog.=) 'flake_registry'";
+		"SELECT s.system_identifier, e.extversion,"
+		" pg_catalog.set_config('client_min_messages', 'warning', false),"
+		" pg_catalog.set_config('default_transaction_isolation', 'read committed', false)"
+		" FROM pg_catalog.pg_control_system() AS s"
+		" LEFT JOIN pg_catalog.pg_extension AS e"
+		" ON e.extname OPERATOR(pg_catalog.=) 'flake_registry'";
 
 	if (!again)
 		address[registry].hostaddr[0] = '\0';
@@ -457,9 +474,9 @@ set_patience(FlakePatience *patience, int64 us)
 }
 
 /*
- * Do the two registries have a node id in common?  They are compared once, as soon
- * as both of them answer.  If this returns true, nothing may be leased: they have
- * one, or the connection was lost; the failure says which.
+ * Do the two registries have a node id in common?  They are compared once, as
+ * soon as both of them answer.  If this returns true, nothing may be leased:
+ * they have one, or the connection was lost; the failure says which.
  */
 static bool
 share_a_node(void *connection, int registry, const FlakePatience *patience)
@@ -526,8 +543,8 @@ share_a_node(void *connection, int registry, const FlakePatience *patience)
 }
 
 /*
- * A connection to a registry for a claim or a renewal; NULL: the failure says why
- * not.
+ * A connection to a registry for a claim or a renewal; NULL: the failure says
+ * why not.
  */
 static void *
 open_to_lease(int registry, FlakePatience *patience)
@@ -549,7 +566,10 @@ open_to_lease(int registry, FlakePatience *patience)
  *----------
  */
 
-/* The time that sessions want the lease to cover; FLAKE_NO_TIME if none waits. */
+/*
+ * The time that sessions want the lease to cover; FLAKE_NO_TIME if none
+ * waits.
+ */
 static int64
 wanted_us(void)
 {
@@ -562,9 +582,9 @@ wanted_us(void)
 }
 
 /*
- * How long a new lease that begins at from_us can wait because the current one
- * still covers what is wanted; 0 if it cannot.  Publishing it earlier would keep
- * sessions from making ids until it begins.
+ * How long a new lease that begins at from_us can wait because the current
+ * one still covers what is wanted; 0 if it cannot.  Publishing it earlier
+ * would keep sessions from making ids until it begins.
  */
 static int64
 can_wait_us(int64 from_us)
@@ -796,8 +816,9 @@ release_under(void *connection, const pg_uuid_t *lease, int64 node,
 }
 
 /*
- * Release what is left of the lease; there is only one attempt.  Sessions may go on
- * at the same time: (d) in core/lease.c says why they do not use the rest.
+ * Release what is left of the lease; there is only one attempt.  Sessions may
+ * go on at the same time: (d) in core/lease.c says why they do not use the
+ * rest.
  */
 static void
 release_lease(void)
@@ -864,8 +885,8 @@ renewal_us(void)
 }
 
 /*
- * One attempt to renew the lease at the registry that has granted it, or else to
- * claim another one.
+ * One attempt to renew the lease at the registry that has granted it, or else
+ * to claim another one.
  */
 static bool
 get_lease(bool is_wanted)
@@ -909,7 +930,10 @@ get_lease(bool is_wanted)
 	of_first = failure;
 	if (claim_from(1 - first))
 		return true;
-	/* a refusal is more useful to know than that the other one is unreachable */
+
+	/*
+	 * a refusal is more useful to know than that the other one is unreachable
+	 */
 	if (is_away(failure.kind) && !is_away(of_first.kind))
 		failure = of_first;
 	return false;
@@ -934,8 +958,8 @@ see_if_covered(int registry)
 }
 
 /*
- * Do what is due.  Returns how many milliseconds to wait for what is due next; 0:
- * call again.
+ * Do what is due.  Returns how many milliseconds to wait for what is due
+ * next; 0: call again.
  */
 static long
 work(void)
@@ -990,7 +1014,10 @@ reload_settings(void)
  *----------
  */
 
-/* This process stops being the worker; if for good, sessions start another one. */
+/*
+ * This process stops being the worker; if for good, sessions start another
+ * one.
+ */
 static void
 leave(bool for_good)
 {

@@ -1,6 +1,7 @@
 /*
  * registry.c
- *		The registry of node ids: the functions of the extension flake_registry.
+ *		The registry of node ids: the functions of the extension
+ *		flake_registry.
  *
  * A lease is the right to put a node id into ids whose ticks begin in
  * [valid_from, valid_until).  Each node id is a row of flake.node, whose
@@ -8,38 +9,43 @@
  *
  * No two leases of a node id overlap, not even two of one holder:
  *
- * (a) A claim begins at used_until or later.  Only a renewal and a release move
- *	   used_until besides, and only for the lease that the row names: a renewal
- *	   forward, a release back to not less than the beginning of that lease, on
- *	   its holder's word that it made no id from there on.  So what is granted
- *	   of a row lies one behind the other.
+ * (a) A lease begins at used_until or later.  Apart from a claim, only a
+ *	   renewal and a release change used_until, and only for the lease that
+ *	   the row names.  A renewal moves it forward.  A release moves it back,
+ *	   but not before the beginning of that lease, and the holder vouches that
+ *	   it has made no id from there on.  So the leases of a row follow one
+ *	   another.
  *
- * (b) All of them go by the row as it is when they hold its lock.  At READ
- *	   COMMITTED a statement that had to wait for a row looks at it anew, which
- *	   is why no other level is taken.  A claim passes by rows that are locked.
+ * (b) A claim, a renewal and a release all go by the row as it is once they
+ *	   have locked it.  At READ COMMITTED, a statement that had to wait for a
+ *	   row rereads it, which is why no other isolation level is allowed.  A
+ *	   claim skips rows that are locked.
  *
- * (c) A holder counts on a grant once it is told of the commit, and that is
- *	   after the flush, whatever synchronous_commit is: a claim, a renewal and a
- *	   release are each a transaction of its own.  Node ids can be created,
- *	   dropped and reserved in a longer one: until it commits nothing has
- *	   changed, and it keeps the locks of their rows.
+ * (c) A holder relies on a grant only after it was told of the commit, which
+ *	   happens after the flush, whatever synchronous_commit is: each claim,
+ *	   renewal and release is a transaction of its own.  Node ids can be
+ *	   created, dropped and reserved in a longer transaction, because nothing
+ *	   has changed before it commits, and it holds the locks of their rows
+ *	   until then.
  *
- * (d) Grants can be lost together with the server's last writes, as when an
- *	   older copy is started.  The registry remembers which server and which
- *	   files it is on.  If those are others it answers nobody until a superuser
- *	   accepts it, and then leases nothing until all that may be lost has ended.
- *	   By its own clock: that must not be behind then.
+ * (d) Grants can be lost together with the server's last writes, for example
+ *	   when an older copy is started.  So the registry remembers which server
+ *	   and which files it is on.  If they have changed, it refuses everything
+ *	   until a superuser accepts it, and then grants no leases until all those
+ *	   that it may have lost have ended.  The registry's clock decides that,
+ *	   so it must not be behind then.
  *
- * For the rest no clock is needed.  Clocks are for liveness: a claimer whose
- * clock is far from the registry's is refused, or its lease would hold up the
- * node id for a time that is not near; nothing is granted further ahead of the
- * registry's clock than max_lease, for the same reason; and the node id of a
- * holder that does not renew is given away when used_until is past.
+ * Apart from that, uniqueness does not depend on clocks.  They are there for
+ * liveness.  A claimer whose clock is far from the registry's is refused,
+ * because its lease would make the node id unavailable until some distant
+ * time.  For the same reason no lease ends more than max_lease after the
+ * registry's clock.  And if a holder does not renew its lease, its node id is
+ * leased again once used_until has passed.
  *
- * A holder chooses the lease's name, a uuid, and at each renewal the next one.  So
- * it can ask again when an answer was lost, and of two copies of a holder that run
- * side by side, as of a virtual machine, only one is renewed: they choose other
- * names.
+ * The holder chooses a uuid as the lease's name, and a new one at each
+ * renewal.  So it can repeat a request whose answer was lost.  And if a
+ * holder is duplicated while it runs, as a copied virtual machine is, only
+ * one of the two can renew the lease, since they choose different names.
  */
 #include "postgres.h"
 
@@ -72,12 +78,15 @@ PG_FUNCTION_INFO_V1(flake_renew_node);
 PG_FUNCTION_INFO_V1(flake_release_node);
 PG_FUNCTION_INFO_V1(flake_accept_registry);
 
-/* What a layout that makes ids can hold. */
+/* The greatest node id of any layout that makes ids. */
 #define MAX_NODE_ID			((1 << FLAKE_MAX_ISSUE_NODE_BITS) - 1)
 
 #define MAX_HOLDER_BYTES	255
 
-/* Locks a table; its OID.  Error if its rows do not survive a crash. */
+/*
+ * Locks a table and returns its OID.  Error if its rows do not survive a
+ * crash.
+ */
 static Oid
 lock_table(const char *name, LOCKMODE mode)
 {
@@ -88,16 +97,16 @@ lock_table(const char *name, LOCKMODE mode)
 	if (!RelationIsPermanent(rel))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("table \"%s.%s\" is not logged", FLAKE_SCHEMA, name),
-				errdetail("After a crash leases could be granted again."),
+				errmsg("table \"%s.%s\" is unlogged", FLAKE_SCHEMA, name),
+				errdetail("After a crash, leases could be granted again."),
 				errhint("Use ALTER TABLE %s.%s SET LOGGED.", FLAKE_SCHEMA, name));
 	table_close(rel, NoLock);
 	return relid;
 }
 
 /*
- * What all the functions begin with: the tables are locked before anything in
- * them is looked at.  Returns the OID of flake.node.
+ * The beginning of every function.  Locks the tables before anything in them
+ * is read, and returns the OID of flake.node.
  */
 static Oid
 begin(FunctionCallInfo fcinfo, const char *function, LOCKMODE mode)
@@ -115,7 +124,7 @@ begin(FunctionCallInfo fcinfo, const char *function, LOCKMODE mode)
 	return lock_table("node", mode);
 }
 
-/* Has the transaction's end wait for the flush, and for standbys as configured. */
+/* Make the commit wait for the flush, and for standbys as configured. */
 static void
 commit_durably(void)
 {
@@ -134,10 +143,10 @@ need_registry(Registry *registry)
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("registry of node ids is not set up in database \"%s\"",
 					   get_database_name(MyDatabaseId)),
-				errhint("A superuser sets it up with flake_create_nodes()."));
+				errhint("A superuser can set it up with flake_create_nodes()."));
 }
 
-/* The same, and error if the registry does not answer. */
+/* The same, and an error if the registry refuses everything. */
 static void
 check_registry(Registry *registry)
 {
@@ -149,7 +158,7 @@ check_registry(Registry *registry)
 		flake_raise(error);
 }
 
-/* What a holder's calls begin with. */
+/* The beginning of the functions that holders call. */
 static Oid
 begin_for_holder(FunctionCallInfo fcinfo, const char *function,
 				 Registry *registry)
@@ -201,14 +210,14 @@ check_range(int32 first, int32 last)
 	if (first > last)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("first node id, %d, is greater than the last, %d", first, last));
+				errmsg("first node id %d is greater than last node id %d", first, last));
 }
 
 /*
- * flake_create_nodes(first, last, never_used): how many
+ * flake_create_nodes(first, last, never_used): the number of node ids created
  *
- * Whether leases of an earlier registry are still running is not to be seen from
- * here, so new node ids are leased after a gap, unless the caller knows.
+ * Leases from an earlier registry may still be running, so new node ids are
+ * leased only after a gap, unless the caller knows that there are none.
  */
 Datum
 flake_create_nodes(PG_FUNCTION_ARGS)
@@ -241,7 +250,7 @@ flake_create_nodes(PG_FUNCTION_ARGS)
 	(void) registry_run(&make_registry, values);
 	check_registry(&registry);
 
-	/* never used: also a claimer whose clock is behind can begin at once */
+	/* never used: even a claimer whose clock is behind can begin at once */
 	if (PG_GETARG_BOOL(2))
 		from_us = registry.clock_us - registry.max_clock_offset_us;
 	else
@@ -253,14 +262,17 @@ flake_create_nodes(PG_FUNCTION_ARGS)
 	if (created != (uint64) (last - first) + 1)
 		ereport(ERROR,
 				errcode(ERRCODE_DUPLICATE_OBJECT),
-				errmsg("some of the node ids %d to %d are in the registry already",
+				errmsg("some of the node ids %d to %d are already in the registry",
 					   first, last),
 				errhint("The view flake.nodes shows them."));
 	SPI_finish();
 	PG_RETURN_INT32((int32) created);
 }
 
-/* The greatest first column of the rows that a statement gave, or "least". */
+/*
+ * The greatest value in the first column of a statement's rows, at least
+ * "least".
+ */
 static int64
 greatest(int64 least)
 {
@@ -279,9 +291,9 @@ greatest(int64 least)
 /*
  * flake_drop_nodes(first, last): the time until which they may be in use
  *
- * Of a node id that was in use a row stays behind, for the day when it is created
- * again.  One that was given out by hand was in use until now, by the word of who
- * drops it: by a server whose clock may be ahead.
+ * The row of a node id that was in use is kept, in case the node id is created
+ * again.  A reserved one is assumed to have been in use until now, on a server
+ * whose clock may be ahead.
  */
 Datum
 flake_drop_nodes(PG_FUNCTION_ARGS)
@@ -324,15 +336,15 @@ flake_drop_nodes(PG_FUNCTION_ARGS)
 				errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("none of the node ids %d to %d is in the registry", first, last));
 	SPI_finish();
-	/* by a clock that is behind as far as is allowed */
+	/* for a holder whose clock is behind by as much as is allowed */
 	PG_RETURN_INT64(used_until_us + registry.max_clock_offset_us);
 }
 
 /*
  * flake_reserve_node(node)
  *
- * From now on somebody may use it whose clock is behind as far as is allowed, and
- * nobody asks for that: so used_until must be past by such a clock.
+ * From now on a server may use it without asking, and its clock may be behind
+ * by as much as is allowed.  So used_until must have passed by such a clock.
  */
 Datum
 flake_reserve_node(PG_FUNCTION_ARGS)
@@ -373,7 +385,7 @@ flake_reserve_node(PG_FUNCTION_ARGS)
 		if (DatumGetBool(registry_column(2, &isnull)))
 			ereport(ERROR,
 					errcode(ERRCODE_DUPLICATE_OBJECT),
-					errmsg("node id %d is reserved already", node_id));
+					errmsg("node id %d is already reserved", node_id));
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_IN_USE),
 				errmsg("node id %d may be in use until %s", node_id,
@@ -384,7 +396,7 @@ flake_reserve_node(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Error if a claimer's clock is too far from ours. */
+/* Error if a claimer's clock differs too much from ours. */
 static void
 check_clock(int64 now_us, const Registry *registry)
 {
@@ -399,14 +411,14 @@ check_clock(int64 now_us, const Registry *registry)
 					   flake_seconds_text(offset_us)) :
 				errmsg("clock is %s seconds behind the registry's",
 					   flake_seconds_text(-offset_us)),
-				errdetail("It says %s, the registry's clock says %s, and %s seconds are allowed.",
+				errdetail("It shows %s, the registry's clock shows %s, and they may differ by %s seconds.",
 						  flake_time_text(now_us),
 						  flake_time_text(registry->clock_us),
 						  flake_seconds_text(allowed_us)),
-				errhint("Set the clock right that is wrong."));
+				errhint("Correct the clock that is wrong."));
 }
 
-/* There is no node id for a claim. */
+/* No node id is left for a claim: say why. */
 static void
 raise_all_taken(const Registry *registry)
 {
@@ -441,18 +453,20 @@ raise_all_taken(const Registry *registry)
 				errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				errmsg("all node ids that are free are locked by other transactions"),
 				errdetail("They are being leased, released, reserved or dropped."),
-				errhint("Ask again."));
+				errhint("Try again."));
 	ereport(ERROR,
 			errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			errmsg("all node ids of the registry are taken"),
-			errdetail("Of " INT64_FORMAT " node ids " INT64_FORMAT " are held, " INT64_FORMAT " reserved, and " INT64_FORMAT " not to be leased yet; the next one is free at %s.",
-					  all, held, reserved, all - held - reserved,
+			errdetail("Of %lld node ids, %lld are held, %lld are reserved, and %lld cannot be leased yet; the next one is free at %s.",
+					  (long long) all, (long long) held, (long long) reserved,
+					  (long long) (all - held - reserved),
 					  flake_time_text(next_us)),
-			errhint("Ask again then; or have a superuser add node ids with flake_create_nodes().  The view flake.nodes shows who holds them."));
+			errhint("Try again then, or have a superuser add node ids with flake_create_nodes().  The view flake.nodes shows who holds them."));
 }
 
 /*
- * flake_lease_node(holder, lease, now, until): (node_id, valid_from, valid_until)
+ * flake_lease_node(holder, lease, now, until): (node_id, valid_from,
+ * valid_until)
  */
 Datum
 flake_lease_node(PG_FUNCTION_ARGS)
@@ -502,13 +516,13 @@ flake_lease_node(PG_FUNCTION_ARGS)
 	if (until_us <= now_us)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("lease would be over before it begins"),
+				errmsg("lease would end before it begins"),
 				errdetail("It was asked for from %s until %s.",
 						  flake_time_text(now_us), flake_time_text(until_us)));
 	check_clock(now_us, &registry);
 	until_us = Min(until_us, registry.clock_us + registry.max_lease_us);
 
-	/* of a request that came twice, the second waits for the first */
+	/* if a request arrives twice, the second one waits for the first */
 	LockDatabaseObject(node_relid, DatumGetUInt32(DirectFunctionCall1(uuid_hash, lease)),
 					   0, ExclusiveLock);
 	values[0] = lease;
@@ -526,7 +540,7 @@ flake_lease_node(PG_FUNCTION_ARGS)
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("registry leases no node ids until %s",
 						   flake_time_text(registry.claims_from_us)),
-					errdetail("It was accepted by flake_accept_registry(), and leases that are missing in it may be running until then.  Those that it knows are renewed."));
+					errdetail("It was accepted with flake_accept_registry(), and leases that it does not know may last until then.  Leases that it knows are renewed."));
 		values[0] = holder;
 		values[1] = Int64GetDatum(now_us);
 		values[2] = Int64GetDatum(registry.clock_us);
@@ -540,7 +554,7 @@ flake_lease_node(PG_FUNCTION_ARGS)
 		if (until_us <= valid_from_us)
 			ereport(ERROR,
 					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("lease of node id %d would be over before it begins", node_id),
+					errmsg("lease of node id %d would end before it begins", node_id),
 					errdetail("It would be valid from %s until %s.",
 							  flake_time_text(valid_from_us), flake_time_text(until_us)),
 					errhint("Ask for a longer one."));
@@ -599,7 +613,7 @@ flake_renew_node(PG_FUNCTION_ARGS)
 	if (DatumGetBool(DirectFunctionCall2(uuid_eq, values[1], values[2])))
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("next lease must have a uuid of its own"));
+				errmsg("next lease must have a different uuid"));
 	values[3] = Int64GetDatum(Min(until_us, registry.clock_us + registry.max_lease_us));
 	values[4] = Int64GetDatum(clock_offset(PG_GETARG_INT64(3), &registry));
 	if (registry_run(&renew, values) == 0)
@@ -612,9 +626,9 @@ flake_renew_node(PG_FUNCTION_ARGS)
 /*
  * flake_release_node(node, lease, last_id_time)
  *
- * Under the lease's own name only: a copy of the holder that knows the one before
- * the last renewal must not give back what the other goes on using.  The same
- * again is answered again, and changes nothing.
+ * Only the current name of the lease is accepted: a copy of the holder that
+ * knows the name before the last renewal must not release what the other one
+ * goes on using.  A repeated request succeeds and changes nothing.
  */
 Datum
 flake_release_node(PG_FUNCTION_ARGS)
@@ -636,7 +650,7 @@ flake_release_node(PG_FUNCTION_ARGS)
 	last_us = PG_GETARG_INT64(2);
 	values[0] = Int32GetDatum(node_id);
 	values[1] = PG_GETARG_DATUM(1);
-	/* the tick that begins then is used */
+	/* the tick that begins at that time has been used */
 	values[2] = Int64GetDatum(last_us == PG_INT64_MAX ? last_us : last_us + 1);
 	if (registry_run(&release, values) == 0)
 		raise_unknown_lease(node_id);
@@ -647,12 +661,13 @@ flake_release_node(PG_FUNCTION_ARGS)
 /*
  * flake_accept_registry(): the time from which node ids are leased
  *
- * What was granted after this copy was made ended, or will, within the gap.  A
- * lease that has ended by its row may have been given to somebody else there, so
- * it is not renewed here; one that has not ended can't have been.
+ * All leases that were granted after this copy was made end within the gap.
+ * If a lease has ended according to its row, the original may have leased the
+ * node id to another holder since, so it is not renewed here.  If it has not
+ * ended, the original cannot have done that.
  *
- * What was reserved, dropped or created there is not to be known here: whoever
- * accepts has the gap to do it again.
+ * The copy cannot know what was reserved, dropped or created in the original.
+ * Whoever accepts it can repeat that during the gap.
  */
 Datum
 flake_accept_registry(PG_FUNCTION_ARGS)
@@ -680,9 +695,9 @@ flake_accept_registry(PG_FUNCTION_ARGS)
 	int64		claims_from_us;
 	int			n;
 
-	/* its lock keeps all holders waiting */
+	/* because its lock makes all holders wait */
 	PreventInTransactionBlock(true, "flake_accept_registry()");
-	/* beside no claim that has not seen it */
+	/* at the same time as no claim, which would not see it */
 	(void) begin(fcinfo, "flake_accept_registry()", ShareRowExclusiveLock);
 	commit_durably();
 	need_registry(&registry);
@@ -694,9 +709,9 @@ flake_accept_registry(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("clock is behind the leases of the registry"),
-				errdetail("The clock says %s, and a lease began at %s.  A registry that is accepted relies on the clock to know when leases that are missing in it have ended.",
+				errdetail("The clock shows %s, but a lease began at %s.  A registry that is accepted goes by the clock to tell when leases that it does not know have ended.",
 						  flake_time_text(registry.clock_us), flake_time_text(last_us)),
-				errhint("Set the clock right."));
+				errhint("Correct the clock."));
 
 	n = registry_identity_parameters(values);
 	values[n] = Int64GetDatum(registry.clock_us + registry.gap_us +
@@ -707,10 +722,10 @@ flake_accept_registry(PG_FUNCTION_ARGS)
 	(void) registry_run(&forget_lapsed, &ended);
 	SPI_finish();
 	ereport(WARNING,
-			errmsg("node ids that were reserved, dropped or created after this copy was made are not known to the registry"),
+			errmsg("registry does not know which node ids were reserved, dropped or created after this copy was made"),
 			no_lease ? errdetail("It knows of no lease.") :
 			errdetail("The last lease that it knows began at %s.", flake_time_text(last_us)),
-			errhint("Reserve, drop and create them again before %s, when leases begin.",
+			errhint("Repeat those changes before %s, when the registry begins to grant leases.",
 					flake_time_text(claims_from_us)));
 	PG_RETURN_INT64(claims_from_us);
 }

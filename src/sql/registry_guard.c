@@ -1,7 +1,7 @@
 /*
  * registry_guard.c
- *		What is around a registry of node ids: the trigger that guards its tables,
- *		their rights, and what reports say about it.
+ *		The trigger that guards the tables of a registry of node ids, their
+ *		privileges, and reports about the registry.
  */
 #include "postgres.h"
 
@@ -27,8 +27,9 @@ PG_FUNCTION_INFO_V1(flake_registry_state);
 PG_FUNCTION_INFO_V1(flake_registry_findings);
 
 /*
- * The row of a registry that a restore brings, or somebody inserts: it has the
- * rules, but is not accepted.  NULL, and so none, if there is a registry.
+ * The row to insert when a dump is restored, or somebody inserts one: it
+ * keeps the rules, but the registry is not accepted.  NULL (insert nothing)
+ * if there is a registry already.
  */
 static HeapTuple
 restored_registry(TriggerData *trigger)
@@ -60,10 +61,10 @@ restored_registry(TriggerData *trigger)
 /*
  * flake_registry_guard(): the trigger on flake.node and flake.node_registry
  *
- * Lets these functions write, and a superuser change the rules.  A row that
- * comes from elsewhere says nothing about this registry: of those that logical
- * replication brings none is taken, without an error that would stop it; nor of
- * a dump, but to remember that there was one.
+ * Lets the registry's functions write, and a superuser change the rules.  A
+ * row from elsewhere says nothing about this registry.  Rows from logical
+ * replication are skipped, because an error would stop it.  Of the rows in a
+ * dump only the registry's own is taken, see restored_registry().
  */
 Datum
 flake_registry_guard(PG_FUNCTION_ARGS)
@@ -90,21 +91,21 @@ flake_registry_guard(PG_FUNCTION_ARGS)
 		return PointerGetDatum(restored_registry(trigger));
 	ereport(ERROR,
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("table \"%s.%s\" is written by the registry's functions only",
+			errmsg("table \"%s.%s\" can be written only by the registry's functions",
 				   FLAKE_SCHEMA, RelationGetRelationName(trigger->tg_relation)),
 			is_registry ?
-			errhint("Columns that may be changed are max_lease, max_clock_offset, grace, gap and fsync_off.") :
+			errhint("Only the columns max_lease, max_clock_offset, grace, gap and fsync_off can be changed.") :
 			errhint("Use flake_create_nodes(), flake_drop_nodes() and flake_reserve_node()."));
 	return PointerGetDatum(NULL);
 }
 
 /*
- * flake_registry_close(): takes all rights on the extension's tables, views and
- * functions from everybody but their owner
+ * flake_registry_close(): revokes all privileges on the extension's tables,
+ * views and functions from everybody but their owner
  *
- * What ALTER DEFAULT PRIVILEGES has given to others is meant for other tables than
- * one of credentials.  For the script of the extension, which is run before
- * anybody can have used them.
+ * ALTER DEFAULT PRIVILEGES may have granted some, but a table of credentials
+ * needs better protection.  Only the extension's script calls this, before
+ * anybody can have used the privileges.
  */
 Datum
 flake_registry_close(PG_FUNCTION_ARGS)
@@ -126,7 +127,7 @@ flake_registry_close(PG_FUNCTION_ARGS)
 	if (!creating_extension)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("flake_registry_close() can be called by an extension's script only"));
+				errmsg("flake_registry_close() can only be called by an extension's script"));
 	values[0] = ObjectIdGetDatum(CurrentExtensionObject);
 	SPI_connect();
 	if (SPI_execute_with_args(rights, 1, types, values, NULL, true, 0) != SPI_OK_SELECT)
@@ -144,8 +145,8 @@ flake_registry_close(PG_FUNCTION_ARGS)
 /*
  * flake_registry_state(): (problem, detail, hint)
  *
- * problem says why the registry does not answer, else it is NULL.  A standby
- * answers nobody, and is not asked to.
+ * "problem" says why the registry refuses to answer; NULL if it does answer,
+ * and on a standby.
  */
 Datum
 flake_registry_state(PG_FUNCTION_ARGS)
@@ -173,8 +174,8 @@ flake_registry_state(PG_FUNCTION_ARGS)
 }
 
 /*
- * flake_registry_findings(): what flake_check() says about a registry, where the
- * extension flake_registry is in this database
+ * flake_registry_findings(): what flake_check() says about the registry in
+ * this database, if there is one
  */
 Datum
 flake_registry_findings(PG_FUNCTION_ARGS)

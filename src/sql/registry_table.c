@@ -1,6 +1,6 @@
 /*
  * registry_table.c
- *		The tables of a registry of node ids: how statements on them are run, and
+ *		The tables of a registry of node ids: running statements on them, and
  *		the row that says which server the registry is on.
  */
 #include "postgres.h"
@@ -17,14 +17,14 @@
 #include "core/env.h"
 #include "sql/registry_table.h"
 
-/* Are the tables being written by one of these statements? */
+/* Is one of these statements running? */
 static bool writing = false;
 
-/* Runs a statement, none of whose parameters is NULL; how many rows. */
+/* Runs a statement without NULL parameters, and returns the number of rows. */
 uint64
 registry_run(Statement *statement, Datum *values)
 {
-	/* a trigger of a superuser's can have called us from another statement */
+	/* a superuser's trigger on another statement can have called us */
 	bool		outer = writing;
 	volatile int result = 0;
 
@@ -61,7 +61,7 @@ registry_is_writing(void)
 	return writing;
 }
 
-/* A column, from 1, of the first row that a statement gave. */
+/* A column, from 1, of the first row that a statement returned. */
 Datum
 registry_column(int number, bool *isnull)
 {
@@ -69,7 +69,7 @@ registry_column(int number, bool *isnull)
 						 isnull);
 }
 
-/* The same for a bigint; 0 for NULL. */
+/* The same as a bigint; 0 if it is NULL. */
 int64
 registry_int64(int number)
 {
@@ -79,7 +79,7 @@ registry_int64(int number)
 	return isnull ? 0 : DatumGetInt64(value);
 }
 
-/* The table keeps them within a month. */
+/* In microseconds.  The table's constraints keep intervals short. */
 static int64
 interval_column(int number)
 {
@@ -91,8 +91,8 @@ interval_column(int number)
 }
 
 /*
- * When a file was made, in microseconds since 1970; 0 where the system or the file
- * system does not tell.
+ * When a file was created, in microseconds since 1970; 0 if the system or the
+ * file system does not record that.
  */
 static int64
 born_us(const char *path)
@@ -108,8 +108,8 @@ born_us(const char *path)
 }
 
 /*
- * An inode's number alone can come again, as when a copy takes the place of a file
- * that was removed.
+ * The inode number alone is not enough: a copy can get the number of a file
+ * that was removed before.
  */
 static Identity
 current_identity(void)
@@ -129,7 +129,7 @@ current_identity(void)
 	return identity;
 }
 
-/* As the first parameters of a statement; how many. */
+/* Fills in the first parameters of a statement, and returns their number. */
 int
 registry_identity_parameters(Datum *values)
 {
@@ -148,7 +148,7 @@ bool
 registry_read(Registry *registry)
 {
 	/*
-	 * no operators and functions: reports run it with the caller's
+	 * no operators or functions, as reports run it with the caller's
 	 * search_path
 	 */
 	static Statement read = {
@@ -177,7 +177,10 @@ registry_read(Registry *registry)
 	return true;
 }
 
-/* In which way it is not the registry that was set up or accepted; or NULL. */
+/*
+ * How it differs from the registry that was set up or accepted; NULL: it does
+ * not.
+ */
 static const char *
 difference(const Registry *registry)
 {
@@ -203,7 +206,7 @@ difference(const Registry *registry)
 	return NULL;
 }
 
-/* Why the registry does not answer; NULL if it does. */
+/* Why the registry refuses everything; NULL if it does not. */
 const FlakeError *
 registry_refusal(const Registry *registry)
 {
@@ -215,10 +218,10 @@ registry_refusal(const Registry *registry)
 					   "registry of node ids is not accepted on this server",
 					   psprintf("%s  Leases that it granted elsewhere may be missing here.",
 								found),
-					   "If the registry that it comes from will never answer again, a superuser can call flake_accept_registry().");
+					   "If the original will never answer again, a superuser can call flake_accept_registry().");
 }
 
-/* Why it does not answer holders; NULL if it does. */
+/* Why it refuses holders; NULL if it does not. */
 const FlakeError *
 registry_refusal_to_holders(const Registry *registry)
 {

@@ -1,7 +1,7 @@
 /*
  * registry_table.h
- *		What the functions of a registry of node ids share: statements on its
- *		tables, and whether it answers.
+ *		Shared by the functions of a registry of node ids: statements on its
+ *		tables, and whether the registry answers.
  */
 #ifndef FLAKE_SQL_REGISTRY_TABLE_H
 #define FLAKE_SQL_REGISTRY_TABLE_H
@@ -14,8 +14,8 @@
 #define REGISTRY_MAX_PARAMETERS 6
 
 /*
- * A statement on the tables, run as the owner of the extension, who is a
- * superuser, with a search_path that has pg_catalog alone.
+ * A statement on the tables.  It is run as the owner of the extension, a
+ * superuser, and with pg_catalog as search_path.
  */
 typedef struct Statement
 {
@@ -25,16 +25,15 @@ typedef struct Statement
 	SPIPlanPtr	plan;			/* NULL before the first run */
 } Statement;
 
-/* What tells a registry from a copy of it. */
+/* What distinguishes a registry from a copy of it. */
 typedef struct Identity
 {
 	int64		system_identifier;
 	int64		timeline;
 	Oid			database;
-	/* of global/pg_control, which is never replaced but by copying */
+	/* of global/pg_control, which is replaced only by copying it */
 	int64		control_inode;
-	int64		control_born_us;	/* when it was made; 0 where the system
-									 * does not say */
+	int64		control_born_us;	/* when it was created; 0: not known */
 } Identity;
 
 /* The row of flake.node_registry. */
@@ -48,7 +47,7 @@ typedef struct Registry
 	int64		claims_from_us;
 	bool		has_identity;
 	Identity	identity;
-	int64		clock_us;		/* this server's clock, at the look at the row */
+	int64		clock_us;		/* this server's clock when the row was read */
 } Registry;
 
 extern uint64 registry_run(Statement *statement, Datum *values);

@@ -71,10 +71,10 @@ my %lease = map { $_ => new_lease() } 1 .. 3;
 is((split /\|/, value($registry, claim("holder $_", $lease{$_}, 3000)))[0], $_, "node id $_ is leased") for 1 .. 3;
 value($registry, 'SELECT flake_reserve_node(4)');
 refuses('all are taken', $registry, '53400',
-	qr/ERROR:  53400: all node ids of the registry are taken\nDETAIL:  Of 4 node ids 3 are held, 1 reserved, and 0 not to be leased yet; the next one is free at 20\d\d-.*\nHINT:  /,
+	qr/ERROR:  53400: all node ids of the registry are taken\nDETAIL:  Of 4 node ids, 3 are held, 1 are reserved, and 0 cannot be leased yet; the next one is free at 20\d\d-.*\nHINT:  /,
 	claim('holder 4', new_lease(), 30));
 refuses('a clock that is ahead', $registry, '55000',
-	qr/clock is \d+\.\d{3} seconds ahead of the registry's\nDETAIL:  It says 20\d\d-.*, the registry's clock says 20\d\d-.*, and 60\.000 seconds are allowed\./,
+	qr/clock is \d+\.\d{3} seconds ahead of the registry's\nDETAIL:  It shows 20\d\d-.*, the registry's clock shows 20\d\d-.*, and they may differ by 60\.000 seconds\./,
 	claim('holder 4', new_lease(), 7200, 3600));
 refuses('a clock that is behind', $registry, '55000', qr/clock is 3[67]\d\d\.\d{3} seconds behind the registry's/,
 	claim('holder 4', new_lease(), 300, -3600));
@@ -196,7 +196,7 @@ stop_node($registry);
 value($files, "UPDATE flake.node_registry SET max_clock_offset = '2 s'");
 set_clock($files, -3600);
 refuses('not accepted with a clock that is behind', $files, '55000',
-	qr/clock is behind the leases of the registry\nDETAIL:  The clock says 20\d\d-.*, and a lease began at 20\d\d-/,
+	qr/clock is behind the leases of the registry\nDETAIL:  The clock shows 20\d\d-.*, but a lease began at 20\d\d-/,
 	'SELECT flake_accept_registry()');
 set_clock($files, 0);
 my $gap = 3_602_000_000;
@@ -205,7 +205,7 @@ my ($from, $warning);
 $files->psql('postgres', 'SELECT flake_accept_registry()', stdout => \$from, stderr => \$warning);
 cmp_ok($from, '>=', $accepted_after + $gap, 'accepted: leases begin after the gap');
 cmp_ok($from, '<=', clock_us($files) + $gap, '... and not later');
-like($warning, qr/WARNING:  node ids that were reserved, dropped or created .*\nDETAIL:  The last lease that it knows began at 20\d\d-.*\nHINT:  .* before 20\d\d-/,
+like($warning, qr/WARNING:  registry does not know which node ids were reserved, dropped or created .*\nDETAIL:  The last lease that it knows began at 20\d\d-.*\nHINT:  .* before 20\d\d-/,
 	'... and what it can not know is said');
 is(problem($files), '', 'there is nothing wrong with it');
 refuses('no lease yet', $files, '55000', qr/registry leases no node ids until 20\d\d-/, claim('x', new_lease(), 30));

@@ -46,8 +46,8 @@ sub refuses_registry
 # The settings.
 refuses('nothing set', 'F0000', qr/"flake.registry" is not set/, qr/HINT:  Set "flake.registry"/);
 for my $bad (
-	[ 'a password', connection($registry) . ' password=secret', qr/password or other secret does not belong/ ],
-	[ 'a quoted one', connection($registry) . " sslpassword = ''secret''", qr/password or other secret does not belong/ ],
+	[ 'a password', connection($registry) . ' password=secret', qr/must not contain a password or another secret/ ],
+	[ 'a quoted one', connection($registry) . " sslpassword = ''secret''", qr/must not contain a password or another secret/ ],
 	[ 'a URI', 'postgresql://ids:secret@localhost/ids', qr/must consist of pairs/ ],
 	[ 'half a pair', 'host', qr/must consist of pairs/ ],
 	[ 'an open quote', "dbname = ''ids", qr/has no end/ ])
