@@ -156,7 +156,7 @@ flake_fields(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	CheckedId	checked = get_id(fcinfo);
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	for (int i = 0; i < checked.layout->nfields; i++)
 	{
 		const FlakeField *field = &checked.layout->fields[i];
