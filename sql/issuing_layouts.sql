@@ -51,6 +51,9 @@ SELECT count(*), count(DISTINCT id) FROM
   (SELECT flake_next_id('time:41 node:8 slot:6 sequence:8') AS id FROM generate_series(1, 5000)
    UNION ALL SELECT flake_next_id('time:41 datacenter:4 server:4 slot:6 sequence:8') FROM generate_series(1, 5000)
    UNION ALL SELECT flake_next_id() FROM generate_series(1, 5000)) AS s;
+-- the node id is spread over all free parts
+SELECT layout, flake_node_id(flake_next_id(layout), layout) = (flake_node(layout)).node_id AS node
+FROM unnest(ARRAY['twitter', 'discord', 'time:41 datacenter:4 server:4 slot:6 sequence:8']::flake_layout[]) AS layout;
 
 -- so do those that differ in fixed values, and they count as one layout
 CREATE TABLE tenants (tenant integer, n serial, id bigint PRIMARY KEY);
@@ -126,6 +129,31 @@ CREATE TEMPORARY TABLE mine (id bigint DEFAULT flake_next_id('time:41 node:8 slo
 SELECT outcome('time:41 node:8 slot:1 sequence:4');
 CREATE TABLE ours (id bigint DEFAULT flake_next_id('time:41 node:8 slot:1 sequence:4'));
 INSERT INTO ours DEFAULT VALUES RETURNING id > 0 AS made;
+SELECT outcome('time:41 node:8 slot:1 sequence:3');
+-- also where the extension, and so its type, was made anew
+DROP EXTENSION flake CASCADE;
+CREATE EXTENSION flake;
+CREATE TABLE again (id bigint DEFAULT flake_next_id('time:41 node:8 slot:1 sequence:2'));
+INSERT INTO again DEFAULT VALUES RETURNING id > 0 AS made;
+
+-- another database has 16 of its own
+CREATE DATABASE regress_flake_layouts_2;
+\c regress_flake_layouts_2
+CREATE EXTENSION flake;
+\set VERBOSITY terse
+DO $$
+DECLARE
+	since bigint := date_part('epoch', clock_timestamp()) * 1000 - 1000;
+	made integer := 0;
+BEGIN
+	LOOP
+		PERFORM flake_next_id(format('time:41 node:8 slot:1 sequence:6 epoch=%s', since - made)::flake_layout);
+		made := made + 1;
+	END LOOP;
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	RAISE INFO '%: %', made, SQLERRM;
+END $$;
 
 \c :here
+DROP DATABASE regress_flake_layouts_2;
 DROP DATABASE regress_flake_layouts;
