@@ -106,6 +106,10 @@ FROM unnest(ARRAY[
 ]) AS text;
 \a
 
+-- an error shows 48 bytes of a word
+SELECT substring(error_of(format('SELECT ''time:41 %s:8''::flake_layout', repeat('n', n))) FROM '".*"') AS shown
+FROM unnest(ARRAY[46, 47]) AS n;
+
 --
 -- Options
 --
