@@ -1,7 +1,7 @@
 # The mark in other hands: its sequence dropped and made again with the extension, set by setval() or
-# a restore, near and too far, given another file, made unlogged.  All sessions see it at the next id,
-# and after a crash with the clock set back ids go on after all before.  Promises P1, P3 and P6
-# (src/core/mark.c (e) and (f)).
+# a restore, near and too far, given another file, made unlogged, its page lost.  All sessions see it
+# at the next id, and after a crash with the clock set back ids go on after all before.  Promises P1,
+# P3 and P6 (src/core/mark.c (e) and (f)).
 
 use strict;
 use warnings FATAL => 'all';
@@ -268,6 +268,28 @@ for my $session (@session)
 value($node, 'ALTER SEQUENCE flake.mark SET LOGGED');
 all_go_on('logged again');
 crash('logged again');
+
+# --- a page that is not a sequence's: an error, and nothing is written to it
+
+my $file = $node->data_dir . '/' . value($node, q{SELECT pg_relation_filepath('flake.mark')});
+stop_node($node);
+eval { $_->quit } for @session;
+my $page = slurp_file($file);
+my $zeroes = "\0" x length $page;
+unlink $file;
+append_to_file($file, $zeroes);
+start_node($node);
+# with checksums, PostgreSQL finds it first
+like((sqlstate($node, NEXT_ID))[1],
+	qr/ERROR:  XX001: (sequence "flake\.mark" has no valid page|invalid page in block 0 of relation ".*")$/m,
+	'a page that is not a sequence\'s: an error');
+stop_node($node);
+ok(slurp_file($file) eq $zeroes, '... and it stays as it is');
+unlink $file;
+append_to_file($file, $page);
+start_node($node);
+@session = map { session($node) } 1 .. 2;
+all_go_on('with its page again');
 
 stop_node($node);
 eval { $_->quit } for @session;
