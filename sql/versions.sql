@@ -1,6 +1,6 @@
 --
--- A library and an extension of different versions: no ids are made, all else
--- works.
+-- A library and an extension of different versions, or no mark: no ids are made, all
+-- else works.
 --
 -- The test changes the catalogs, so it has its own database.
 --
@@ -40,6 +40,19 @@ UPDATE pg_extension SET extversion = '1.0' WHERE extname = 'flake';
 INSERT INTO orders DEFAULT VALUES;
 SELECT count(*), count(DISTINCT id) FROM orders;
 SELECT count(*) FROM flake_check() WHERE what LIKE '%version%';
+
+-- a version that begins alike is another one
+UPDATE pg_extension SET extversion = '1.0.1' WHERE extname = 'flake';
+\c -
+\set VERBOSITY terse
+SELECT flake_next_id();
+UPDATE pg_extension SET extversion = '1.0' WHERE extname = 'flake';
+
+-- the mark is a sequence: something else of its name is refused
+ALTER SEQUENCE flake.mark RENAME TO no_mark;
+SELECT flake_next_id();
+CREATE TABLE flake.mark AS SELECT 1::bigint AS last_value;
+SELECT flake_next_id();
 
 \c :here
 DROP DATABASE regress_flake_versions;
