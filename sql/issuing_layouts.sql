@@ -55,6 +55,12 @@ SELECT count(*), count(DISTINCT id) FROM
 SELECT layout, flake_node_id(flake_next_id(layout), layout) = (flake_node(layout)).node_id AS node
 FROM unnest(ARRAY['twitter', 'discord', 'time:41 datacenter:4 server:4 slot:6 sequence:8']::flake_layout[]) AS layout;
 
+-- layouts that differ in their last characters only are different ones
+SELECT layout, bool_and(flake_timestamp(flake_next_id(layout), layout) BETWEEN now() - interval '1 hour' AND now() + interval '1 hour') AS true_time
+FROM generate_series(1, 3), unnest(ARRAY['time:41 node:8 slot:1 sequence:4 epoch=2025-01-01', 'time:41 node:8 slot:1 sequence:4 epoch=2025-01-02',
+	'time:41 node:8 slot:1 sequence:4 epoch=2025-01-01 tick=9ms']::flake_layout[]) AS layout
+GROUP BY layout ORDER BY layout;
+
 -- so do those that differ in fixed values, and they count as one layout
 CREATE TABLE tenants (tenant integer, n serial, id bigint PRIMARY KEY);
 INSERT INTO tenants (tenant, id)
@@ -125,9 +131,9 @@ EXCEPTION WHEN configuration_limit_exceeded THEN
 END $$;
 SELECT flake_next_id('discord') > 0 AS built_in, flake_next_id('time:48 node:8 tick=100us') > 0 AS in_use;
 -- no limit for layouts in column defaults, except those of temporary tables
-CREATE TEMPORARY TABLE mine (id bigint DEFAULT flake_next_id('time:41 node:8 slot:1 sequence:4'));
-SELECT outcome('time:41 node:8 slot:1 sequence:4');
-CREATE TABLE ours (id bigint DEFAULT flake_next_id('time:41 node:8 slot:1 sequence:4'));
+CREATE TEMPORARY TABLE mine (id bigint DEFAULT flake_next_id('time:41 node:8 slot:2 sequence:4'));
+SELECT outcome('time:41 node:8 slot:2 sequence:4');
+CREATE TABLE ours (id bigint DEFAULT flake_next_id('time:41 node:8 slot:2 sequence:4'));
 INSERT INTO ours DEFAULT VALUES RETURNING id > 0 AS made;
 SELECT outcome('time:41 node:8 slot:1 sequence:3');
 -- also where the extension, and so its type, was made anew
@@ -136,10 +142,12 @@ CREATE EXTENSION flake;
 CREATE TABLE again (id bigint DEFAULT flake_next_id('time:41 node:8 slot:1 sequence:2'));
 INSERT INTO again DEFAULT VALUES RETURNING id > 0 AS made;
 
--- another database has 16 of its own
+-- another database has 16 of its own, besides those of defaults
 CREATE DATABASE regress_flake_layouts_2;
 \c regress_flake_layouts_2
 CREATE EXTENSION flake;
+CREATE TABLE default_first (id bigint DEFAULT flake_next_id('time:41 node:8 slot:1 sequence:1'));
+INSERT INTO default_first DEFAULT VALUES;
 \set VERBOSITY terse
 DO $$
 DECLARE

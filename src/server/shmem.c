@@ -5,8 +5,8 @@
  * The control block is found by name, and created on first use, so that flake
  * need not be preloaded.  The slots of a layout and node id and the marks of
  * databases are in a dynamic shared area.  If flake is preloaded, the area begins
- * with memory that is reserved when the server starts, enough for the built-in
- * layouts under two node ids.  Otherwise the first backend that needs the area
+ * with memory that is reserved when the server starts, enough for all presets
+ * under two node ids.  Otherwise the first backend that needs the area
  * creates it.
  *
  * Nothing in the area is ever freed or moved.  So a backend can keep addresses,
@@ -41,8 +41,7 @@ typedef struct LayoutEntry
 	dsa_pointer next;
 	dsa_pointer slots;			/* list of SlotsEntry */
 	FlakeGeometry geometry;
-	Oid			database;		/* where it was first used; InvalidOid if
-								 * built in */
+	Oid			database;		/* where it was first used; InvalidOid: preset */
 	bool		is_default;		/* it was in the default of a column then */
 	char		text[FLEXIBLE_ARRAY_MEMBER];
 } LayoutEntry;
@@ -389,10 +388,10 @@ flake_shmem_slots(const FlakeLayout *layout, const char *text, int64 node)
 		ereport(ERROR,
 				errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("too many layouts in use on this server"),
-				errdetail("Since it started, a server can make ids of at most %d layouts that are not built in, and of %d that were first used in the same database.  For layouts in defaults of columns the limits are %d and %d.",
+				errdetail("Between two starts, a server can make ids of at most %d layouts besides presets, and of %d that were first used in the same database.  For layouts in column defaults the limits are %d and %d.",
 						  FLAKE_MAX_LAYOUTS, FLAKE_MAX_LAYOUTS_PER_DATABASE,
 						  FLAKE_MAX_DEFAULTS, FLAKE_MAX_DEFAULTS_PER_DATABASE),
-				errhint("Use the same layout for several tables, or use it in the default of a column.  After a restart, layouts that are no longer used do not count."));
+				errhint("Use the same layout for several tables, or use it in a column default.  After a restart, layouts that are no longer used do not count."));
 	return slots;
 }
 

@@ -14,10 +14,10 @@
 #include "core/session.h"
 
 /*
- * Limits on layouts that are not built in, per server and per database where
- * they were first used, so that memory is bounded.  The first two are lower,
- * because anybody can call a function with any layout; the others are for
- * layouts in defaults of columns.
+ * Limits on layouts besides presets, per server and per database where they were
+ * first used, so that memory is bounded.  The first two are lower, because
+ * anybody can call a function with any layout; the others are for layouts in
+ * column defaults.
  */
 #define FLAKE_MAX_LAYOUTS				256
 #define FLAKE_MAX_LAYOUTS_PER_DATABASE	16

@@ -117,7 +117,7 @@ sub refused
 	my ($state, $said) = sqlstate($node, "SELECT flake_next_id('$layout')", $database);
 
 	is($state, '53400', "$name: refused");
-	like($said, qr/^DETAIL:  .* at most 256 layouts that are not built in, and of 16 that were first used in the same database\./m,
+	like($said, qr/^DETAIL:  .* at most 256 layouts besides presets, and of 16 that were first used in the same database\./m,
 		'... it says how many there can be');
 	return;
 }
