@@ -39,7 +39,9 @@ CREATE FUNCTION u(n integer) RETURNS uuid RETURN ('00000000-0000-4000-8000-' || 
 
 -- not set up
 SELECT * FROM flake_lease_node('a', u(1), at(0), at(30));
+\set VERBOSITY sqlstate
 SELECT flake_accept_registry();
+\set VERBOSITY terse
 SELECT * FROM flake.nodes;
 SELECT flake_create_nodes(-1, 5);
 SELECT flake_create_nodes(0, 4194304);

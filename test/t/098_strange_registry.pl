@@ -2,7 +2,7 @@
 # one that there is goes on, and its words are shown.  What is given back begins after the ids of all
 # databases.
 #
-# pg_regress has no second server.
+# check: one major
 
 use strict;
 use warnings FATAL => 'all';
