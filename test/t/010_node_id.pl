@@ -43,8 +43,11 @@ sub gives
 	my $name = "\"$setting\"" . ($read_from ? " on $read_from" : '');
 
 	set_node_id($node, $setting);
-	is(value($node, 'SELECT node_id, source, read_from FROM flake_node()'),
-		"$node_id|$source|" . ($read_from // ''), "$name: node id, source, what it was read from");
+	for my $function (q{flake_node()}, q{flake.node_state('flake')})
+	{
+		is(value($node, "SELECT node_id, source, read_from FROM $function"),
+			"$node_id|$source|" . ($read_from // ''), "$name: node id, source, what it was read from: $function");
+	}
 	is(value($node, 'SELECT flake_node_id(flake_next_id())'), $node_id, "$name: it is in the ids");
 	return;
 }

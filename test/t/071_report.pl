@@ -95,9 +95,14 @@ sub is_refused
 {
 	my ($name, $what) = @_;
 	like(findings(), qr/^error\|$what/, "$name: found");
+	my $said = value($node, <<'SQL');
+SELECT problem || coalesce(E'\nDETAIL:  ' || detail, '') || coalesce(E'\nHINT:  ' || hint, '') FROM flake.node_state('flake')
+SQL
 	for my $call (NEXT_ID, q{SELECT flake_adopt('adopted', 'id')}, q{SELECT * FROM flake_prefixed('x')})
 	{
-		like((sqlstate($node, $call))[1], qr/ERROR:  [0-9A-Z]{5}: $what/, "... as refused by $call");
+		my (undef, $message) = sqlstate($node, $call);
+		like($message, qr/ERROR:  [0-9A-Z]{5}: $what/, "... as refused by $call");
+		like($message, qr/ERROR:  [0-9A-Z]{5}: \Q$said\E$/m, "... in the words of the report");
 	}
 	return;
 }
