@@ -75,7 +75,7 @@ SELECT flake_create_nodes(90, 90, never_used => true), flake_reserve_node(90);
 SELECT flake_drop_nodes(90, 90) > :dropped + 2 * 60000000 AS by_any_clock;
 SELECT flake_drop_nodes(90, 90);
 SELECT flake_create_nodes(90, 90, never_used => true);
-SELECT used_until > timestamptz 'epoch' + (:dropped + 60000000) * interval '1 us' AS not_before FROM flake.nodes WHERE node_id = 90;
+SELECT state, used_until > timestamptz 'epoch' + (:dropped + 60000000) * interval '1 us' AS not_before FROM flake.nodes WHERE node_id = 90;
 SELECT flake_drop_nodes(90, 90) > 0 AS dropped;
 
 --
@@ -480,6 +480,11 @@ SELECT what FROM flake_check() WHERE what LIKE '% node ids are held';
 -- the end is by the registry's clock
 SELECT valid_from > at(40) AS ahead, valid_until BETWEEN at(3500) AND at(3600) AS clamped FROM flake_lease_node(repeat('é', 127), u(5), at(50), at(100000));
 SELECT octet_length(holder) FROM flake.nodes WHERE holder LIKE 'é%';
+-- of several the latest time is told, whichever was renewed last
+SELECT node_id AS mine FROM flake.nodes WHERE holder = 'n3' \gset
+SELECT flake_renew_node(:mine, u(3), u(33), at(0), at(30)) < at(31) AS renewed;
+SELECT flake_drop_nodes(1, 4) > at(3500) AS latest;
+SELECT flake_create_nodes(1, 1);
 -- no node ids, and none but reserved ones
 DROP EXTENSION flake_registry;
 CREATE EXTENSION flake_registry;
@@ -499,6 +504,8 @@ CREATE DATABASE regress_flake_registry_copy TEMPLATE regress_flake_registry;
 SELECT problem, regexp_replace(detail, '[0-9]+', 'N', 'g') AS detail FROM flake.registry_state();
 SELECT * FROM flake_lease_node('a', u(1), at(0), at(30));
 SELECT flake_drop_nodes(0, 0);
+SELECT flake_reserve_node(0);
+SELECT flake_create_nodes(50, 51);
 DROP EXTENSION flake CASCADE;
 SELECT to_regclass('flake.node');
 
