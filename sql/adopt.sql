@@ -250,6 +250,7 @@ SELECT count(*) FROM flake_adopt(NULL, 'id');
 -- refused: a layout that makes no ids, or none now
 SELECT * FROM refusal('by_serial', 'id', 'time:39 node:23') \gx
 SELECT * FROM refusal('by_serial', 'id', 'time:41 sequence:8 epoch=2200-01-01') \gx
+SELECT * FROM refusal('by_serial', 'id', 'time:28 worker:22 sequence:13 epoch=2016-05-20 tick=1s') \gx
 
 -- refused: referenced by a narrower column, also in a child table; a foreign key
 CREATE TABLE refers (a integer REFERENCES always, b bigint REFERENCES always, c smallint REFERENCES always, d a_key REFERENCES always);
