@@ -340,6 +340,9 @@ CREATE PUBLICATION regress_adopt_1 FOR TABLE published;
 CREATE PUBLICATION regress_adopt_2 FOR TABLE published WHERE (id < 1000);
 SET client_min_messages = notice;
 SELECT statement FROM flake_adopt('published', 'id');
+-- not when it is done
+ALTER TABLE published ALTER id SET DEFAULT flake_next_id();
+SELECT statement FROM flake_adopt('published', 'id');
 SET client_min_messages = warning;
 DROP PUBLICATION regress_adopt_1, regress_adopt_2, regress_adopt_3, regress_adopt_4;
 \set VERBOSITY default

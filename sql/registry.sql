@@ -121,7 +121,9 @@ SELECT node_id FROM flake_lease_node('c', u(6), at(-10), at(-1));
 SELECT node_id, state FROM flake.nodes WHERE node_id = 2;
 SELECT * FROM flake_lease_node('d', u(7), at(0), at(30));
 \set VERBOSITY sqlstate
+UPDATE flake.node_registry SET max_clock_offset = '1 s';
 SELECT flake_reserve_node(2);
+UPDATE flake.node_registry SET max_clock_offset = DEFAULT;
 SELECT substr(:'LAST_ERROR_MESSAGE', 1, 30) AS message, substr(:'LAST_ERROR_MESSAGE', 31)::timestamptz > now() + interval '59 min' AS in_the_future;
 \set VERBOSITY terse
 SELECT flake_renew_node(2, u(6), u(7), at(-10), at(-0.5)) < at(-0.4) AS renewed;
