@@ -135,6 +135,7 @@ SELECT flake_renew_node(2, u(7), u(6), at(0), at(30));
 SELECT flake_release_node(2, u(8), 0);
 SELECT at(40) AS ahead \gset
 SELECT node_id, valid_from = :ahead AS from_then FROM flake_lease_node('c', u(5), :ahead, at(80));
+SELECT clock_offset BETWEEN interval '1 s' AND '40 s' AS off FROM flake.nodes WHERE node_id = 2;
 
 -- all are taken
 \set VERBOSITY sqlstate
@@ -151,6 +152,8 @@ SELECT t BETWEEN at(3500) AND at(3600) AS renewed FROM flake_renew_node(0, u(1),
 SELECT t BETWEEN at(3500) AND at(3600) AS renewed FROM flake_renew_node(0, u(1), u(11), at(0), at(4000)) AS t;
 -- of two copies of a holder one is renewed again
 SELECT flake_renew_node(0, u(1), u(12), at(0), at(30));
+-- nor one that knows the name by which it is held only
+SELECT flake_renew_node(0, u(99), u(11), at(0), at(30));
 SELECT flake_renew_node(0, u(11), u(13), at(0), at(30)) > at(3500) AS never_shorter;
 SELECT flake_renew_node(0, u(1), u(11), at(0), at(30));
 -- whatever the clock says

@@ -22,9 +22,13 @@ SELECT ids_taken - :before BETWEEN 1000 AND 20000 AS counted,
        mark > last_time AND mark < last_time + interval '10 s' AS mark,
        start_mark IS NULL OR start_mark < mark AS start_mark, mark_moves > 0 AS moved, clock_steps >= 0 AS steps
 FROM flake.layouts WHERE layout = 'time:32 node:8 slot:2 sequence:14 tick=1s';
+-- the last id is in the highest slot, and of this node
+SELECT max(id) AS mine FROM flake_next_ids(40, 'time:32 node:8 slot:2 sequence:4 tick=1s') AS id \gset
+SELECT last_id >= :mine AS latest, last_id - :mine < 16 AS near, flake_node_id(last_id, layout) = node_id AS node
+FROM flake.layouts WHERE layout = 'time:32 node:8 slot:2 sequence:4 tick=1s';
 -- slots that are used up
 SELECT count(flake_next_id()) FROM generate_series(1, 100000);
-SELECT slots_used_up > 0 AS counted FROM flake.layouts WHERE layout = 'flake';
+SELECT slots_used_up > 0 AS counted FROM flake.layouts WHERE layout = 'flake' AND node_id = (flake_node()).node_id;
 -- one row for layouts that share slots; node_id is NULL if not used
 SELECT count(flake_next_id(format('time:41 tenant:10=%s sequence:12', n)::flake_layout)) FROM generate_series(1, 10) AS n;
 SELECT count(*), bool_and(node_id IS NULL) AS without_node FROM flake.layouts WHERE layout::text LIKE '%tenant:10=%sequence:12%';
@@ -155,7 +159,8 @@ DROP TABLE parts;
 
 -- a layout whose time has ended, and one whose time ends within ten years
 CREATE TABLE ends (a bigint DEFAULT flake_next_id('time:28 worker:22 sequence:13 epoch=2016-05-20 tick=1s'),
-                   b bigint DEFAULT flake_next_id('time:33 node:8 slot:1 sequence:8 tick=100ms epoch=2005-01-01'));
+                   b bigint DEFAULT flake_next_id('time:33 node:8 slot:1 sequence:8 tick=100ms epoch=2005-01-01'),
+                   c text DEFAULT flake_prefixed('x', layout => 'time:28 node:22 sequence:12 epoch=2016-05-20 tick=1s'));
 SELECT * FROM findings;
 SET timezone = 'Etc/GMT+12';
 SELECT string_agg(what, ';') AS west FROM findings \gset
