@@ -220,6 +220,12 @@ SELECT extract(epoch FROM flake_timestamp(id, 'time:41 node:8 sequence:9')) * 1e
 FROM flake_next_id('time:41 node:8 sequence:9') AS id;
 SELECT * FROM findings;
 SELECT why FROM flake_check() WHERE what LIKE 'ids of layout%';
+-- another database tells which one it is
+\c :here
+CREATE EXTENSION flake;
+SELECT latest_database, start_mark IS DISTINCT FROM latest_start_mark AS differs FROM flake.mark_state();
+DROP EXTENSION flake;
+\c regress_flake_report
 
 -- in a read-only transaction
 BEGIN READ ONLY;
