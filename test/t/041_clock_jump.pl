@@ -92,6 +92,9 @@ sub all_refused
 		like($error, qr/ERROR:  55000: $message/, "$name: refused");
 		like($error, qr/^HINT:  .*$hint/m, '... with a hint');
 		($lead) = $error =~ /raise "flake\.max_clock_lead" to (\d+ s) to /;
+		next unless defined $lead;
+		my ($ahead) = $error =~ /(?:clock|mark) is (\d+\.\d+) seconds/;
+		cmp_ok($lead =~ s/ s$//r, '>=', $ahead, '... which names a lead that is enough');
 	}
 	return $lead;
 }
