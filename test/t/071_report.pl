@@ -159,6 +159,14 @@ ask($_, NEXT_ID) for @session, @session;
 is("@lines", 'forward', 'a step forward is said once');
 is($node->safe_psql('postgres', 'SELECT DISTINCT clock_steps FROM flake.layouts'), '2', 'and both are counted');
 
+$from = -s $node->logfile;
+for my $offset (0.5, 0)
+{
+	set_clock($node, $offset);
+	ask($_, NEXT_ID) for @session;
+}
+unlike(slurp_file($node->logfile, $from), qr/clock stepped/, 'half a second is no step');
+
 # a clock that is behind by more than is allowed: an error, and how to go on
 ask($session[0], NEXT_ID);
 set_clock($node, -120);
@@ -175,8 +183,12 @@ is(findings() =~ s/\d+\.\d{3}/N/r, 'error|the durable mark is N seconds ahead of
 set_clock($node, 0);
 set_node_id($node, '9');
 
-# the log: a mark ahead of the clock at the start
+# the log: a mark ahead of the clock at the start, by more than it always is
 $_->quit for @session;
+$from = -s $node->logfile;
+restart_node($node, 'immediate');
+next_id($node);
+unlike(slurp_file($node->logfile, $from), qr/durable mark is/, 'a mark within a second is not said');
 stop_node($node);
 set_clock($node, -30);
 $from = -s $node->logfile;
