@@ -303,8 +303,8 @@ for my $setting ('citus', '')
 		[ 'a sequence', 'DROP TABLE pg_dist_node; CREATE SEQUENCE pg_catalog.pg_dist_node', 'pg_dist_node', qr/table/ ],
 		[ 'an index', 'DROP TABLE pg_dist_node; CREATE TABLE other (groupid integer); CREATE INDEX pg_dist_node ON other (groupid); ALTER TABLE other SET SCHEMA pg_catalog', 'pg_dist_node', qr/table/ ],
 		[ 'a type', 'DROP TABLE pg_dist_node; CREATE TYPE pg_catalog.pg_dist_node AS (groupid integer)', 'pg_dist_node', qr/table/ ],
-		[ 'one of both', 'DROP TABLE pg_dist_local_group', 'pg_dist_local_group', qr/this one does not/ ],
-		[ 'the other of both', 'DROP TABLE pg_dist_node', 'pg_dist_node', qr/this one does not/ ])
+		[ 'one of both', 'DROP TABLE pg_dist_local_group', 'pg_dist_local_group', qr/Citus's other catalog does/ ],
+		[ 'the other of both', 'DROP TABLE pg_dist_node', 'pg_dist_node', qr/Citus's other catalog does/ ])
 	{
 		my ($what, $change, $table, $detail) = @$case;
 		my ($state, $text);
@@ -474,6 +474,8 @@ like((sqlstate($node, "SET statement_timeout = '1s'; SELECT flake_check()"))[1],
 	'a node that hangs: statement_timeout ends the statement');
 answers_by('RETURN QUERY SELECT 1, true, (1 / 0)::text');
 is(value($node, q{BEGIN; SELECT count(*) > 0 FROM flake.citus_nodes(); SELECT 1; COMMIT}), "t\n1", 'after an error the transaction goes on');
+is(value($node, q{DO $$ BEGIN FOR n IN 1 .. 20 LOOP PERFORM flake.citus_nodes(); END LOOP; END $$; SELECT count(*) FROM flake.citus_nodes() WHERE problem = 'division by zero'}),
+	1, '... also after many in a statement');
 set_node_id($node, 7);
 nodes_say([ 1, 'true', '7 number' ], [ 8, 'true', '7 number' ]);
 like(check(ABOUT_NODES), qr/^error\|several nodes of the Citus cluster have node id 7:/, 'with a number of its own it asks, too');
