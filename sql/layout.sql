@@ -279,6 +279,7 @@ SELECT * FROM flake_layout_info(NULL);
 -- last_timestamp is NULL if it is out of range
 SELECT last_timestamp FROM flake_layout_info('time:63 tick=1us epoch=1970-01-01');
 SELECT last_timestamp FROM flake_layout_info('time:48 tick=32769us epoch=1970-01-01');
+SELECT last_timestamp FROM flake_layout_info('time:63 tick=1us epoch=1999-12-31');
 -- layouts that can issue ids
 SELECT text, (flake_layout_info(text::flake_layout)).can_issue
 FROM unnest(ARRAY['time:41 node:22', 'time:40 node:23', 'time:30 a:11 b:11', 'time:30 a:11 b:12', 'time:41 slot:12',

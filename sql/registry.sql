@@ -360,6 +360,15 @@ UPDATE flake.node_registry SET max_clock_offset = '0';
 UPDATE flake.node_registry SET max_lease = '1 year', gap = '1 year';
 SELECT max_lease, max_clock_offset, grace, gap, fsync_off FROM flake.node_registry;
 SELECT node_id, valid_from BETWEEN at(60) AND at(110) AS ahead FROM flake_lease_node('g', u(71), at(110), at(200));
+-- also in months
+UPDATE flake.node_registry SET max_lease = '1 mon', gap = '1 mon';
+SELECT flake_create_nodes(40, 40, never_used => true);
+SELECT node_id, valid_until BETWEEN at(29.9 * 86400) AND at(30 * 86400) AS thirty_days FROM flake_lease_node('g', u(75), at(0), at(31 * 86400));
+SELECT flake_release_node(40, u(75), 0), flake_drop_nodes(40, 40) > 0 AS dropped;
+UPDATE flake.node_registry SET max_lease = '2 h', gap = '2 h';
+-- what is written to the server's files leaves it the same
+CHECKPOINT;
+SELECT problem FROM flake.registry_state();
 -- not logged
 ALTER TABLE flake.node SET UNLOGGED;
 SELECT * FROM flake_lease_node('g', u(72), at(0), at(30));
@@ -486,6 +495,8 @@ SELECT what FROM flake_check() WHERE what LIKE '% node ids are held';
 SELECT valid_from > at(40) AS ahead, valid_until BETWEEN at(3500) AND at(3600) AS clamped FROM flake_lease_node(repeat('é', 127), u(5), at(50), at(100000));
 SELECT octet_length(holder) FROM flake.nodes WHERE holder LIKE 'é%';
 -- of several the latest time is told, whichever was renewed last
+SELECT flake_release_node(4, u(5), 0);
+SELECT flake_renew_node(1, u(2), u(22), at(0), at(100000)) > at(3500) AS renewed;
 SELECT node_id AS mine FROM flake.nodes WHERE holder = 'n3' \gset
 SELECT flake_renew_node(:mine, u(3), u(33), at(0), at(30)) < at(31) AS renewed;
 SELECT flake_drop_nodes(1, 4) > at(3500) AS latest;

@@ -10,6 +10,8 @@ CREATE DATABASE regress_flake_report;
 \set VERBOSITY terse
 CREATE EXTENSION flake;
 
+-- no mark before the first id
+SELECT mark, start_mark, mark_moves, max_lead FROM flake.mark_state();
 -- ids taken, at least those that were made
 SELECT coalesce(sum(ids_taken), 0) AS before FROM flake.layouts WHERE layout = 'time:32 node:8 slot:2 sequence:14 tick=1s' \gset
 SELECT max(id) AS mine FROM flake_next_ids(1000, 'time:32 node:8 slot:2 sequence:14 tick=1s') AS id \gset

@@ -183,8 +183,9 @@ ALTER TABLE flake.node_registry ENABLE ALWAYS TRIGGER guard;
 SQL
 SKIP:
 {
-	skip 'this system does not say when a file was made', 1
-	  if value($files, 'SELECT control_born FROM flake.node_registry') == 0;
+	my (undef, $born) = run_program('stat', '-c', '%W', $files->data_dir . '/global/pg_control');
+
+	skip 'this system does not say when a file was made', 1 unless $born =~ /^[1-9]/;
 	like(problem($files), qr/"global\/pg_control" was replaced/, '... but is younger');
 }
 
